@@ -1,1 +1,5 @@
-//! placeholder
+//! The edge role: participants' WebRTC peers below, links above.
+//!
+//! Pure: nothing here reads a clock or a socket.
+
+pub mod signal;

@@ -1,1 +1,17 @@
-//! placeholder
+//! What nodes of the mesh say to each other, and the one contract of everything that decides.
+//!
+//! Pure: nothing here reads a clock or a socket.
+
+pub mod control;
+pub mod facts;
+pub mod ids;
+pub mod limits;
+pub mod machine;
+pub mod time;
+
+pub use facts::{Class, PacketFacts};
+pub use ids::{
+    Encoding, EncodingSet, Epoch, FlowId, Lane, MeetingId, NodeId, ParticipantId, TrackId, TrackKind,
+};
+pub use machine::{Machine, Net, Outbox, Progress, ShardInput, Socket, Transmit};
+pub use time::{Now, NtpTime};
