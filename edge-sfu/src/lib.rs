@@ -2,4 +2,6 @@
 //!
 //! Pure: nothing here reads a clock or a socket.
 
+pub mod peer;
+pub mod sdp;
 pub mod signal;
