@@ -6,12 +6,19 @@ pub mod control;
 pub mod facts;
 pub mod ids;
 pub mod limits;
+pub mod links;
+mod links_api;
 pub mod machine;
 pub mod time;
+pub mod transport;
 
 pub use facts::{Class, PacketFacts};
 pub use ids::{
     Encoding, EncodingSet, Epoch, FlowId, Lane, MeetingId, NodeId, ParticipantId, TrackId, TrackKind,
 };
+pub use links::{
+    DownReason, LinkCounters, LinkDrop, LinkEvent, LinkId, LinkInfo, LinkInput, Links, LinksConfig, LinksError,
+};
 pub use machine::{Machine, Net, Outbox, Progress, ShardInput, Socket, Transmit};
 pub use time::{Now, NtpTime};
+pub use transport::identity::{NodeIdentity, NodeName};

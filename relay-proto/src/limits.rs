@@ -1,5 +1,7 @@
 //! Every limit of the relay protocol, with its arithmetic.
 
+use std::time::Duration;
+
 /// Edge, head, origin, head, edge is five nodes and four hops; more is a loop.
 pub const HOPS_MAX: usize = 4;
 
@@ -32,5 +34,14 @@ pub const REGION_BYTES_MAX: usize = 32;
 
 /// Largest relayed RTP packet that travels as a datagram: initial MTU 1,400 - 38 (QUIC) - 9 (flow, shim) = 1,353.
 pub const RTP_DATAGRAM_BYTES_MAX: usize = 1_353;
+
+/// Between two heartbeats on a connection.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_millis(100);
+
+/// Silence that makes a link suspect: four heartbeats.
+pub const SUSPECT_AFTER: Duration = Duration::from_millis(400);
+
+/// Silence that ends a link: ten heartbeats. Failover budget is 2 s (DESIGN section 7).
+pub const DEAD_AFTER: Duration = Duration::from_millis(1_000);
 
 const _: () = assert!(SNAPSHOT_MEMBERS_MAX * (4 * NAME_CHARS_MAX + 20) <= CONTROL_BYTES_MAX);
