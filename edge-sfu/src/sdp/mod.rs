@@ -1,8 +1,14 @@
 //! Offer in, answer out (RFC 8829, RFC 8866): what a participant sends, and which slots they receive.
 
+pub mod answer;
 mod error;
+mod extension;
+pub mod offer;
+pub mod plan;
 
 pub use error::OfferError;
+pub use extension::{Extension, ExtensionMap};
+pub use offer::ID_BYTES_MAX;
 
 use crate::signal::{SIGNAL_BYTES_MAX, SlotLine};
 use relay_proto::{EncodingSet, TrackKind, control::Codec};
