@@ -2,9 +2,22 @@
 //!
 //! Pure: nothing here reads a clock or a socket.
 
+pub mod allocation;
+pub mod arbiter;
+pub mod canonical;
+pub mod clock;
 pub mod drop_reason;
+pub mod forwarder;
+pub mod nack;
 pub mod packet;
+pub mod receive;
+pub mod ring;
+pub mod rtp;
+pub mod rtx;
 pub mod slot_packet;
+pub mod speakers;
+pub mod twcc;
+pub mod unwrap;
 pub mod vp8;
 
 pub use drop_reason::{DropReason, Drops};
