@@ -4,7 +4,12 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 /// The same error in one line that says which port it was, whose, and what to do.
-pub(crate) fn bind_error(error: &io::Error, protocol: &str, addr: SocketAddr, who: &str) -> io::Error {
+pub(crate) fn bind_error(
+    error: &io::Error,
+    protocol: &str,
+    addr: SocketAddr,
+    who: &str,
+) -> io::Error {
     let port = addr.port();
     let advice = match error.kind() {
         ErrorKind::AddrInUse => {
@@ -15,14 +20,22 @@ pub(crate) fn bind_error(error: &io::Error, protocol: &str, addr: SocketAddr, wh
             )
         }
         ErrorKind::PermissionDenied => {
-            format!("{protocol} port {port} needs privilege: choose a port above 1023 or grant CAP_NET_BIND_SERVICE")
+            format!(
+                "{protocol} port {port} needs privilege: choose a port above 1023 or grant CAP_NET_BIND_SERVICE"
+            )
         }
         ErrorKind::AddrNotAvailable => {
-            format!("{} is not an address of this machine (`ip addr` lists them)", addr.ip())
+            format!(
+                "{} is not an address of this machine (`ip addr` lists them)",
+                addr.ip()
+            )
         }
         _ => format!("{protocol} {addr}: {error}"),
     };
-    io::Error::new(error.kind(), format!("{who} cannot listen on {addr}: {advice}"))
+    io::Error::new(
+        error.kind(),
+        format!("{who} cannot listen on {addr}: {advice}"),
+    )
 }
 
 #[cfg(test)]
@@ -35,7 +48,9 @@ mod tests {
         let error = bind_error(&ErrorKind::AddrInUse.into(), "TCP", addr, "edge-1 http");
         let text = error.to_string();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
-        assert!(text.contains("edge-1 http") && text.contains("port 8080") && text.contains("ss -ltnp"));
+        assert!(
+            text.contains("edge-1 http") && text.contains("port 8080") && text.contains("ss -ltnp")
+        );
         assert!(!text.contains('\n'));
     }
 }

@@ -1,6 +1,6 @@
 //! The one place where a shard reads clocks.
 
-use relay_proto::time::{NtpTime, Now};
+use relay_proto::time::{Now, NtpTime};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Reads both clocks; the wall clock may be skewed to test what must not depend on it.
@@ -16,7 +16,9 @@ impl Clock {
 
     /// This moment.
     pub(crate) fn now(self) -> Now {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Now {
             mono: Instant::now(),
             wall: NtpTime::from_unix(since_epoch).plus_micros(self.wall_skew_us),

@@ -44,7 +44,10 @@ impl Readiness {
     /// Why the node is not ready, if it is not.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Whether the node is ready.
@@ -62,19 +65,31 @@ impl Readiness {
 pub fn operations_router(metrics: Metrics, readiness: Readiness) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(move || std::future::ready(ready_answer(&readiness))))
-        .route("/metrics", get(move || std::future::ready(metrics_answer(&metrics))))
+        .route(
+            "/readyz",
+            get(move || std::future::ready(ready_answer(&readiness))),
+        )
+        .route(
+            "/metrics",
+            get(move || std::future::ready(metrics_answer(&metrics))),
+        )
 }
 
 fn ready_answer(readiness: &Readiness) -> (StatusCode, String) {
     match readiness.reason() {
         None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+        Some(reason) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {reason}\n"),
+        ),
     }
 }
 
 fn metrics_answer(metrics: &Metrics) -> impl IntoResponse + use<> {
-    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics.render())
+    (
+        [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)],
+        metrics.render(),
+    )
 }
 
 /// A running server. Dropping it stops it without waiting.
@@ -91,7 +106,9 @@ impl HttpServer {
     /// # Errors
     /// When the port cannot be bound: one line that says which, whose, and what to do.
     pub async fn start(who: &str, addr: SocketAddr, router: Router) -> io::Result<Self> {
-        let listener = TcpListener::bind(addr).await.map_err(|e| bind_error(&e, "TCP", addr, who))?;
+        let listener = TcpListener::bind(addr)
+            .await
+            .map_err(|e| bind_error(&e, "TCP", addr, who))?;
         let addr = listener.local_addr()?;
         let (stop, mut stopped) = watch::channel(false);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
@@ -100,7 +117,11 @@ impl HttpServer {
             let _ = stopped.wait_for(|stop| *stop).await;
         });
         let task = tokio::spawn(async move { serving.await });
-        Ok(Self { addr, stop, task: Some(task) })
+        Ok(Self {
+            addr,
+            stop,
+            task: Some(task),
+        })
     }
 
     /// Where it listens.

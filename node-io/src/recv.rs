@@ -50,7 +50,10 @@ impl RecvBatch {
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
         self.messages = receive(&mut slices, &mut self.meta)?;
         let filled = &self.meta[..self.messages];
-        let datagrams = filled.iter().map(|m| m.len.div_ceil(m.stride.max(1)) as u64).sum();
+        let datagrams = filled
+            .iter()
+            .map(|m| m.len.div_ceil(m.stride.max(1)) as u64)
+            .sum();
         Ok((datagrams, filled.iter().map(|m| m.len as u64).sum()))
     }
 
@@ -58,7 +61,11 @@ impl RecvBatch {
     pub(crate) fn next(&mut self) -> Option<Received<'_>> {
         while self.next < self.messages {
             let (index, meta) = (self.next, self.meta[self.next]);
-            let stride = if meta.stride == 0 { meta.len } else { meta.stride };
+            let stride = if meta.stride == 0 {
+                meta.len
+            } else {
+                meta.stride
+            };
             let (start, end) = (self.offset, (self.offset + stride).min(meta.len));
             self.offset = end;
             if end >= meta.len {
@@ -68,7 +75,11 @@ impl RecvBatch {
                 let base = index * RECV_MESSAGE_BYTES;
                 let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
                 let ecn = meta.ecn.map_or(0, |e| e as u8);
-                return Some(Received { from, ecn, data: &mut self.bytes[base + start..base + end] });
+                return Some(Received {
+                    from,
+                    ecn,
+                    data: &mut self.bytes[base + start..base + end],
+                });
             }
         }
         None
@@ -84,7 +95,11 @@ mod tests {
         let counted = batch.fill(|slices, meta| {
             for (i, (len, stride)) in messages.iter().enumerate() {
                 slices[i][..*len].fill(i as u8 + 1);
-                meta[i] = RecvMeta { len: *len, stride: *stride, ..RecvMeta::default() };
+                meta[i] = RecvMeta {
+                    len: *len,
+                    stride: *stride,
+                    ..RecvMeta::default()
+                };
             }
             Ok(messages.len())
         });

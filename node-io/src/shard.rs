@@ -2,8 +2,8 @@
 
 use crate::clock::Clock;
 use crate::limits::{
-    FAILED_SOCKET_PAUSE, IDLE_WAIT, MAILBOX_DEFAULT, OUTPUTS, OVERFLOW_RETRY, SOCKET_FAILURES, STOP_SLICES, TURN_COMMANDS,
-    TURN_DATAGRAMS,
+    FAILED_SOCKET_PAUSE, IDLE_WAIT, MAILBOX_DEFAULT, OUTPUTS, OVERFLOW_RETRY, SOCKET_FAILURES,
+    STOP_SLICES, TURN_COMMANDS, TURN_DATAGRAMS,
 };
 use crate::mailbox::{Mailbox, MailboxSender, Waker};
 use crate::outputs::Outputs;
@@ -42,7 +42,14 @@ impl ShardConfig {
     /// An unpinned shard with an honest clock and the default mailbox.
     #[must_use]
     pub fn new(name: impl Into<String>, media: Option<SocketAddr>, relay: SocketAddr) -> Self {
-        Self { name: name.into(), media, relay, core: None, mailbox: 0, wall_skew_us: 0 }
+        Self {
+            name: name.into(),
+            media,
+            relay,
+            core: None,
+            mailbox: 0,
+            wall_skew_us: 0,
+        }
     }
 }
 
@@ -111,8 +118,12 @@ impl<C, O> ShardHandle<C, O> {
     /// When the machine panicked.
     pub fn join(mut self) -> io::Result<()> {
         self.stop();
-        let Some(thread) = self.thread.take() else { return Ok(()) };
-        thread.join().map_err(|_| io::Error::other("the shard panicked"))
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        thread
+            .join()
+            .map_err(|_| io::Error::other("the shard panicked"))
     }
 }
 
@@ -136,37 +147,49 @@ where
     O: Send + 'static,
 {
     let relay = UdpPort::bind(Socket::Relay, &config.name, config.relay)?;
-    let media = config.media.map(|addr| UdpPort::bind(Socket::Media, &config.name, addr)).transpose()?;
+    let media = config
+        .media
+        .map(|addr| UdpPort::bind(Socket::Media, &config.name, addr))
+        .transpose()?;
     let addrs = ShardAddrs {
         media: media.as_ref().map(UdpPort::local_addr).transpose()?,
         relay: relay.local_addr()?,
     };
-    let capacity = if config.mailbox == 0 { MAILBOX_DEFAULT } else { config.mailbox };
+    let capacity = if config.mailbox == 0 {
+        MAILBOX_DEFAULT
+    } else {
+        config.mailbox
+    };
     let (commands, mailbox) = Mailbox::new(capacity)?;
     let (sender, outputs) = mpsc::channel(OUTPUTS);
     let stats = Arc::new(ShardStats::default());
-    let stop = StopHandle { flag: Arc::new(AtomicBool::new(false)), waker: mailbox.waker().clone() };
+    let stop = StopHandle {
+        flag: Arc::new(AtomicBool::new(false)),
+        waker: mailbox.waker().clone(),
+    };
     let (clock, core) = (Clock::new(config.wall_skew_us), config.core);
     let (thread_stats, thread_stop) = (Arc::clone(&stats), Arc::clone(&stop.flag));
-    let thread = std::thread::Builder::new().name(config.name).spawn(move || {
-        pin(core);
-        let machine = make(clock.now(), addrs);
-        let ports = [Some(Port::new(relay)), media.map(Port::new)];
-        let outputs = Outputs::new(sender);
-        let shard = ShardLoop {
-            machine,
-            clock,
-            ports,
-            mailbox,
-            outputs,
-            outbox: Outbox::new(),
-            stats: thread_stats,
-            stop: thread_stop,
-            progress: Progress::Done,
-            turn: 0,
-        };
-        shard.run();
-    })?;
+    let thread = std::thread::Builder::new()
+        .name(config.name)
+        .spawn(move || {
+            pin(core);
+            let machine = make(clock.now(), addrs);
+            let ports = [Some(Port::new(relay)), media.map(Port::new)];
+            let outputs = Outputs::new(sender);
+            let shard = ShardLoop {
+                machine,
+                clock,
+                ports,
+                mailbox,
+                outputs,
+                outbox: Outbox::new(),
+                stats: thread_stats,
+                stop: thread_stop,
+                progress: Progress::Done,
+                turn: 0,
+            };
+            shard.run();
+        })?;
     Ok(ShardHandle {
         commands,
         outputs,
@@ -197,7 +220,12 @@ struct Port {
 
 impl Port {
     fn new(udp: UdpPort) -> Self {
-        Self { udp, batch: RecvBatch::new(), readable: true, failures: 0 }
+        Self {
+            udp,
+            batch: RecvBatch::new(),
+            readable: true,
+            failures: 0,
+        }
     }
 
     /// Whether this socket brings nothing but errors, which would keep `ppoll` from ever sleeping.
@@ -237,8 +265,12 @@ where
             let now = self.clock.now();
             self.take_turn(now);
             let end = Instant::now();
-            self.stats.turns.record(end.saturating_duration_since(now.mono));
-            self.stats.cpu_ns.store(Clock::thread_cpu_ns(), Ordering::Relaxed);
+            self.stats
+                .turns
+                .record(end.saturating_duration_since(now.mono));
+            self.stats
+                .cpu_ns
+                .store(Clock::thread_cpu_ns(), Ordering::Relaxed);
             self.wait(end);
         }
         self.finish();
@@ -272,10 +304,17 @@ where
     /// Handles at most `budget` datagrams of one socket; returns what is left of it.
     fn receive(&mut self, index: usize, now: Now, mut budget: usize) -> usize {
         while budget > 0 {
-            let Some(port) = &mut self.ports[index] else { return budget };
+            let Some(port) = &mut self.ports[index] else {
+                return budget;
+            };
             let socket = port.udp.kind;
             if let Some(d) = port.batch.next() {
-                let input = ShardInput::Datagram { socket, from: d.from, ecn: d.ecn, data: d.data };
+                let input = ShardInput::Datagram {
+                    socket,
+                    from: d.from,
+                    ecn: d.ecn,
+                    data: d.data,
+                };
                 self.machine.handle(now, input, &mut self.outbox);
                 budget -= 1;
                 self.send_when_full(now);
@@ -285,7 +324,11 @@ where
                 return budget;
             }
             let received = port.udp.recv(&mut port.batch, self.stats.socket(socket));
-            port.failures = if received.is_err() { port.failures.saturating_add(1) } else { 0 };
+            port.failures = if received.is_err() {
+                port.failures.saturating_add(1)
+            } else {
+                0
+            };
             port.readable = received.unwrap_or(false);
         }
         budget
@@ -297,9 +340,12 @@ where
             if self.outputs.is_behind() {
                 return;
             }
-            let Some(command) = self.mailbox.take() else { return };
+            let Some(command) = self.mailbox.take() else {
+                return;
+            };
             bump(&self.stats.commands, 1);
-            self.machine.handle(now, ShardInput::Command(command), &mut self.outbox);
+            self.machine
+                .handle(now, ShardInput::Command(command), &mut self.outbox);
             self.send_when_full(now);
             self.send_outputs();
         }
@@ -317,9 +363,18 @@ where
                 port.udp.begin_slice(now.mono);
             }
             for (transmit, bytes) in self.outbox.net.transmits() {
-                let port = self.ports.iter_mut().flatten().find(|p| p.udp.kind == transmit.socket);
+                let port = self
+                    .ports
+                    .iter_mut()
+                    .flatten()
+                    .find(|p| p.udp.kind == transmit.socket);
                 if let Some(port) = port {
-                    port.udp.send(transmit, bytes, now.mono, self.stats.socket(transmit.socket));
+                    port.udp.send(
+                        transmit,
+                        bytes,
+                        now.mono,
+                        self.stats.socket(transmit.socket),
+                    );
                 }
             }
             self.outbox.net.clear();
@@ -336,17 +391,29 @@ where
     /// Whether the next turn has work that no descriptor announces.
     fn has_work(&self) -> bool {
         self.progress == Progress::More
-            || self.ports.iter().flatten().any(|p| p.readable || !p.batch.is_empty())
+            || self
+                .ports
+                .iter()
+                .flatten()
+                .any(|p| p.readable || !p.batch.is_empty())
             || (!self.mailbox.is_empty() && !self.outputs.is_behind())
     }
 
     /// Sleeps until something happens, or only looks when there is work.
     fn wait(&mut self, now: Instant) {
-        let timeout = if self.has_work() { Duration::ZERO } else { self.idle_for(now) };
+        let timeout = if self.has_work() {
+            Duration::ZERO
+        } else {
+            self.idle_for(now)
+        };
         let timeout = Timespec::try_from(timeout).ok();
         let waker = self.mailbox.waker();
         let [first, second] = &self.ports;
-        let mut fds = [PollFd::new(waker, PollFlags::IN), watch(first, waker), watch(second, waker)];
+        let mut fds = [
+            PollFd::new(waker, PollFlags::IN),
+            watch(first, waker),
+            watch(second, waker),
+        ];
         // Interrupted or not: the next turn looks at everything anyway.
         let _ = rustix::event::poll(&mut fds, timeout.as_ref());
         let ready = [!fds[1].revents().is_empty(), !fds[2].revents().is_empty()];
@@ -376,7 +443,8 @@ where
         let now = self.clock.now();
         self.mailbox.close();
         while let Some(command) = self.mailbox.take() {
-            self.machine.handle(now, ShardInput::Command(command), &mut self.outbox);
+            self.machine
+                .handle(now, ShardInput::Command(command), &mut self.outbox);
             self.send_when_full(now);
         }
         for _ in 0..STOP_SLICES {

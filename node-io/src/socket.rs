@@ -35,7 +35,14 @@ impl UdpPort {
             );
         }
         let state = UdpSocketState::new((&socket).into())?;
-        Ok(Self { kind, socket, state, is_v6: addr.is_ipv6(), gso_off_since: None, may_wait: true })
+        Ok(Self {
+            kind,
+            socket,
+            state,
+            is_v6: addr.is_ipv6(),
+            gso_off_since: None,
+            may_wait: true,
+        })
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -51,7 +58,9 @@ impl UdpPort {
                 bump(&stats.bytes_in, bytes);
                 Ok(datagrams > 0)
             }
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(false),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                Ok(false)
+            }
             Err(e) => {
                 bump(&stats.recv_errors, 1);
                 Err(e)
@@ -62,7 +71,9 @@ impl UdpPort {
     /// A new slice: it may wait again, and offload may be tried again.
     pub(crate) fn begin_slice(&mut self, now: Instant) {
         self.may_wait = true;
-        if self.gso_off_since.is_some_and(|since| now.saturating_duration_since(since) >= GSO_RETRY)
+        if self
+            .gso_off_since
+            .is_some_and(|since| now.saturating_duration_since(since) >= GSO_RETRY)
             && let Ok(state) = UdpSocketState::new((&self.socket).into())
         {
             self.state = state;
@@ -71,7 +82,13 @@ impl UdpPort {
     }
 
     /// Sends one burst, as few calls as the kernel allows. What it does not take is dropped and counted.
-    pub(crate) fn send(&mut self, transmit: &Transmit, bytes: &[u8], now: Instant, stats: &SocketStats) {
+    pub(crate) fn send(
+        &mut self,
+        transmit: &Transmit,
+        bytes: &[u8],
+        now: Instant,
+        stats: &SocketStats,
+    ) {
         let per_call = self.state.max_gso_segments().max(1) * transmit.segment;
         for burst in bytes.chunks(per_call) {
             let refused = match self.send_burst(transmit, burst, stats) {
@@ -92,7 +109,12 @@ impl UdpPort {
         }
     }
 
-    fn send_burst(&mut self, transmit: &Transmit, burst: &[u8], stats: &SocketStats) -> io::Result<()> {
+    fn send_burst(
+        &mut self,
+        transmit: &Transmit,
+        burst: &[u8],
+        stats: &SocketStats,
+    ) -> io::Result<()> {
         let udp = UdpTransmit {
             destination: self.reachable(transmit.dest),
             ecn: EcnCodepoint::from_bits(transmit.ecn),
@@ -101,14 +123,21 @@ impl UdpPort {
             src_ip: None,
         };
         let mut result = self.try_send(&udp, stats);
-        if self.may_wait && result.as_ref().is_err_and(|e| e.kind() == ErrorKind::WouldBlock) {
+        if self.may_wait
+            && result
+                .as_ref()
+                .is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
+        {
             self.may_wait = false;
             bump(&stats.send_waits, 1);
             self.wait_for_room();
             result = self.try_send(&udp, stats);
         }
         if result.is_ok() {
-            bump(&stats.datagrams_out, burst.len().div_ceil(transmit.segment) as u64);
+            bump(
+                &stats.datagrams_out,
+                burst.len().div_ceil(transmit.segment) as u64,
+            );
             bump(&stats.bytes_out, burst.len() as u64);
         }
         result
@@ -134,7 +163,9 @@ impl UdpPort {
 
     fn reachable(&self, dest: SocketAddr) -> SocketAddr {
         match dest.ip() {
-            IpAddr::V4(ip) if self.is_v6 => SocketAddr::new(ip.to_ipv6_mapped().into(), dest.port()),
+            IpAddr::V4(ip) if self.is_v6 => {
+                SocketAddr::new(ip.to_ipv6_mapped().into(), dest.port())
+            }
             _ => dest,
         }
     }

@@ -63,7 +63,11 @@ impl TurnHistogram {
     pub fn buckets(&self) -> [(f64, u64); TURN_BUCKETS] {
         std::array::from_fn(|i| {
             let bound = (Self::FIRST_US << i) as f64 / 1e6;
-            let bound = if i == TURN_BUCKETS - 1 { f64::INFINITY } else { bound };
+            let bound = if i == TURN_BUCKETS - 1 {
+                f64::INFINITY
+            } else {
+                bound
+            };
             (bound, self.buckets[i].load(Relaxed))
         })
     }
@@ -119,7 +123,16 @@ mod tests {
 
     #[test]
     fn a_turn_falls_into_the_bucket_that_bounds_it() {
-        for (us, bucket) in [(0, 0), (16, 0), (17, 1), (32, 1), (33, 2), (65_536, 12), (65_537, 13), (9_000_000, 13)] {
+        for (us, bucket) in [
+            (0, 0),
+            (16, 0),
+            (17, 1),
+            (32, 1),
+            (33, 2),
+            (65_536, 12),
+            (65_537, 13),
+            (9_000_000, 13),
+        ] {
             let turns = TurnHistogram::default();
             turns.record(Duration::from_micros(us));
             let found = turns.buckets().iter().position(|(_, n)| *n == 1);
