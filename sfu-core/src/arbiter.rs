@@ -1,0 +1,52 @@
+//! Merges the key-frame requests for one encoding.
+
+use std::time::{Duration, Instant};
+
+/// Least time between two requests for one encoding.
+pub const REQUEST_INTERVAL_MIN: Duration = Duration::from_millis(300);
+
+/// One encoding's requests: at most one in max(RTT, 300 ms).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyframeArbiter {
+    sent: Option<Instant>,
+    pending: bool,
+}
+
+impl KeyframeArbiter {
+    /// Nothing asked yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Somebody needs a key frame. Answers whether to send the request on now; if not, it is remembered and
+    /// [`Self::deadline`] says when to call [`Self::poll`].
+    pub fn request(&mut self, now: Instant, rtt: Duration) -> bool {
+        let interval = rtt.max(REQUEST_INTERVAL_MIN);
+        if self.sent.is_some_and(|sent| now < sent + interval) {
+            self.pending = true;
+            return false;
+        }
+        self.sent = Some(now);
+        self.pending = false;
+        true
+    }
+
+    /// A key frame began to arrive: whoever waited has it.
+    pub fn on_keyframe(&mut self) {
+        self.pending = false;
+    }
+
+    /// When a remembered request may go.
+    #[must_use]
+    pub fn deadline(&self, rtt: Duration) -> Option<Instant> {
+        self.sent
+            .filter(|_| self.pending)
+            .map(|sent| sent + rtt.max(REQUEST_INTERVAL_MIN))
+    }
+
+    /// Answers whether to send a remembered request now.
+    pub fn poll(&mut self, now: Instant, rtt: Duration) -> bool {
+        self.pending && self.request(now, rtt)
+    }
+}
