@@ -2,6 +2,9 @@
 //!
 //! Pure: nothing here reads a clock or a socket.
 
+pub mod gate;
 pub mod peer;
+pub mod rtcp;
 pub mod sdp;
 pub mod signal;
+pub mod transport;

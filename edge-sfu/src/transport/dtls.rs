@@ -1,0 +1,421 @@
+//! The transport of nodes: DTLS 1.2 by dimpl, SRTP by [`super::srtp`].
+
+use super::ice::{Consent, IceLite};
+use super::srtp::{KeyOwner, Profile, SrtpSession};
+use super::{
+    CloseReason, DtlsRole, Fingerprint, FingerprintHash, LocalIce, Opened, RTCP_OVERHEAD_MAX,
+    RTP_OVERHEAD_MAX, RemoteIce, RestartRefused, TransportEvent, TransportState, is_rtcp,
+};
+use crate::gate::{Kind, classify};
+use dimpl::{Dtls, DtlsCertificate, Output, SrtpProfile};
+use relay_proto::machine::{DATAGRAM_BYTES_MAX, Net, Socket};
+use relay_proto::time::Now;
+use sfu_core::drop_reason::DropReason;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Browsers answer within a round trip; the RFC's 1 s costs a lost flight a second of silence (RFC 6347 section
+/// 4.2.4.1 allows less in known environments). Doubles with every resend.
+const FLIGHT_RTO: Duration = Duration::from_millis(400);
+/// 0.4 + 0.8 + 1.6 + 3.2 s: the fifth try would come after [`super::ice::HANDSHAKE_MAX`].
+const FLIGHT_RETRIES: usize = 4;
+/// We seal a Finished, its resends and a close_notify, nothing else. dimpl draws the explicit nonce of an AES-GCM
+/// record at random (the pattern of CVE-2026-26014); among 256 of 2^64 a collision has a chance of 2^-49.
+const RECORDS_SEALED_MAX: u64 = 256;
+/// A broken hello, perhaps somebody else's with the client's address, spoils a handshake; the next one starts afresh.
+const HANDSHAKES_MAX: u8 = 4;
+/// dimpl writes at most its MTU of 1,150 bytes at a time.
+const RECORD_SPACE: usize = DATAGRAM_BYTES_MAX;
+
+/// A node's certificate and the DTLS settings all its peers share. Checking the settings costs 1.3 ms, so they are
+/// checked once.
+pub struct DtlsIdentity {
+    certificate: DtlsCertificate,
+    config: Arc<dimpl::Config>,
+    fingerprint: Fingerprint,
+}
+
+impl std::fmt::Debug for DtlsIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DtlsIdentity")
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The certificate could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// Key or certificate.
+    #[error("cannot make a certificate: {0}")]
+    Certificate(dimpl::certificate::CertificateError),
+    /// DTLS settings.
+    #[error("the DTLS settings are refused: {0}")]
+    Config(dimpl::Error),
+}
+
+impl DtlsIdentity {
+    /// Makes a key and a self-signed certificate. Reads the wall clock and draws entropy: called by the shell, once,
+    /// when a node starts.
+    ///
+    /// # Errors
+    /// When key generation fails or the crypto provider lacks something.
+    pub fn generate() -> Result<Arc<Self>, IdentityError> {
+        let certificate = dimpl::certificate::generate_self_signed_certificate()
+            .map_err(IdentityError::Certificate)?;
+        let config = dimpl::Config::builder()
+            // The cookie proves that the client receives at its address; its authenticated check has proved more.
+            .use_server_cookie(false)
+            .require_client_certificate(true)
+            .flight_start_rto(FLIGHT_RTO)
+            .flight_retries(FLIGHT_RETRIES)
+            .handshake_timeout(super::ice::HANDSHAKE_MAX)
+            .aead_encryption_limit(RECORDS_SEALED_MAX)
+            .build()
+            .map_err(IdentityError::Config)?;
+        let fingerprint = Fingerprint::of(FingerprintHash::Sha256, &certificate.certificate);
+        Ok(Arc::new(Self {
+            certificate,
+            config: Arc::new(config),
+            fingerprint,
+        }))
+    }
+
+    /// What goes into `a=fingerprint`.
+    #[must_use]
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+}
+
+/// ICE-lite, DTLS and SRTP of one peer.
+#[derive(Debug)]
+pub struct DtlsTransport {
+    ice: IceLite,
+    identity: Arc<DtlsIdentity>,
+    dtls: Dtls,
+    role: DtlsRole,
+    fingerprint: Fingerprint,
+    certificate_fits: bool,
+    handshakes: u8,
+    flight_due: Option<Instant>,
+    srtp: Option<Box<SrtpSession>>,
+    state: TransportState,
+}
+
+impl DtlsTransport {
+    pub(super) fn new(
+        now: Now,
+        identity: Arc<DtlsIdentity>,
+        local: &LocalIce,
+        remote: &RemoteIce,
+    ) -> Self {
+        let mut dtls = Dtls::new_12(
+            Arc::clone(&identity.config),
+            identity.certificate.clone(),
+            now.mono,
+        );
+        dtls.set_active(remote.setup == DtlsRole::Active);
+        Self {
+            ice: IceLite::new(now.mono, local, &remote.ufrag),
+            identity,
+            dtls,
+            role: remote.setup,
+            fingerprint: remote.fingerprint.clone(),
+            certificate_fits: false,
+            handshakes: 1,
+            flight_due: None,
+            srtp: None,
+            state: TransportState::Connecting,
+        }
+    }
+
+    /// The SRTP profile, once negotiated.
+    #[must_use]
+    pub fn profile(&self) -> Option<Profile> {
+        self.srtp.as_ref().map(|s| s.profile())
+    }
+
+    pub(super) fn handle(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        data: &mut [u8],
+        net: &mut Net,
+    ) -> Opened {
+        if self.state == TransportState::Closed {
+            return Opened::Dropped(DropReason::NotConnected);
+        }
+        match classify(data) {
+            Ok(Kind::Srtp) => self.open(now, from, data),
+            Ok(Kind::Stun) => match self.ice.handle_check(now.mono, from, data, net) {
+                Ok(event) => {
+                    let hello = self.say_hello(now, net);
+                    Opened::from_event(event.or(hello))
+                }
+                Err(reason) => Opened::Dropped(reason),
+            },
+            Ok(Kind::Dtls) => {
+                self.ice.handshake_from(from);
+                Opened::from_event(self.handle_records(now, data, net))
+            }
+            Err(reason) => Opened::Dropped(reason),
+        }
+    }
+
+    fn open(&mut self, now: Now, from: SocketAddr, data: &mut [u8]) -> Opened {
+        let Some(srtp) = &mut self.srtp else {
+            return Opened::Dropped(DropReason::NotConnected);
+        };
+        let opened = match is_rtcp(data) {
+            true => srtp.open_rtcp(data).map(Opened::Rtcp),
+            false => srtp.open_rtp(data).map(Opened::Rtp),
+        };
+        if opened.is_ok() {
+            self.ice.heard(now.mono, from);
+        }
+        opened.unwrap_or_else(Opened::Dropped)
+    }
+
+    /// In the active role the first flight leaves as soon as there is an address to send it to.
+    fn say_hello(&mut self, now: Now, net: &mut Net) -> Option<TransportEvent> {
+        let starts =
+            self.role == DtlsRole::Active && self.flight_due.is_none() && self.srtp.is_none();
+        if starts { self.tick(now, net) } else { None }
+    }
+
+    fn tick(&mut self, now: Now, net: &mut Net) -> Option<TransportEvent> {
+        if self.dtls.handle_timeout(now.mono).is_err() {
+            return self.fail(now, CloseReason::HandshakeTimeout);
+        }
+        self.drain(now, net)
+    }
+
+    fn handle_records(&mut self, now: Now, data: &[u8], net: &mut Net) -> Option<TransportEvent> {
+        let taken = self
+            .dtls
+            .handle_timeout(now.mono)
+            .and_then(|()| self.dtls.handle_packet(data));
+        match taken {
+            Ok(()) => self.drain(now, net),
+            Err(_) => self.fail(now, CloseReason::DtlsFailed),
+        }
+    }
+
+    /// dimpl's errors are final for the association. Before it stands, the client gets another try.
+    fn fail(&mut self, now: Now, reason: CloseReason) -> Option<TransportEvent> {
+        let again = self.srtp.is_none()
+            && self.role == DtlsRole::Passive
+            && self.handshakes < HANDSHAKES_MAX;
+        if !again {
+            return self.end(reason);
+        }
+        self.handshakes += 1;
+        self.certificate_fits = false;
+        self.flight_due = None;
+        let (config, certificate) = (
+            Arc::clone(&self.identity.config),
+            self.identity.certificate.clone(),
+        );
+        self.dtls = Dtls::new_12(config, certificate, now.mono);
+        None
+    }
+
+    fn end(&mut self, reason: CloseReason) -> Option<TransportEvent> {
+        self.state = TransportState::Closed;
+        self.srtp = None;
+        Some(TransportEvent::Closed(reason))
+    }
+
+    /// Takes everything out of dimpl: records to send, then what the handshake came to.
+    fn drain(&mut self, now: Now, net: &mut Net) -> Option<TransportEvent> {
+        let mut space = [0; RECORD_SPACE];
+        let (mut connected, mut goodbye) = (false, false);
+        let mut keys = None;
+        loop {
+            match self.dtls.poll_output(&mut space) {
+                Output::Packet(record) => {
+                    if let Some(path) = self.ice.path() {
+                        net.send(Socket::Media, path, 0, record);
+                    }
+                }
+                Output::PeerCert(der) => {
+                    self.certificate_fits = self.fingerprint.matches(der);
+                    if !self.certificate_fits {
+                        return self.end(CloseReason::FingerprintMismatch);
+                    }
+                }
+                Output::KeyingMaterial(material, profile) => keys = Some((material, profile)),
+                Output::Connected => connected = true,
+                Output::CloseNotify => goodbye = true,
+                Output::Timeout(at) => {
+                    self.flight_due = (self.srtp.is_none()).then_some(at);
+                    break;
+                }
+                Output::BufferTooSmall { .. } => break,
+                // Application data would be a data channel: there are none.
+                _ => {}
+            }
+        }
+        if goodbye {
+            return self.end(CloseReason::PeerClosed);
+        }
+        if connected {
+            self.establish(now, keys)
+        } else {
+            None
+        }
+    }
+
+    fn establish(
+        &mut self,
+        now: Now,
+        keys: Option<(dimpl::KeyingMaterial, SrtpProfile)>,
+    ) -> Option<TransportEvent> {
+        if !self.certificate_fits {
+            return self.end(CloseReason::FingerprintMismatch);
+        }
+        let we_are = match self.role {
+            DtlsRole::Passive => KeyOwner::Server,
+            DtlsRole::Active => KeyOwner::Client,
+        };
+        let session = keys.and_then(|(material, profile)| {
+            let profile = match profile {
+                SrtpProfile::AEAD_AES_128_GCM => Profile::Gcm128,
+                SrtpProfile::AEAD_AES_256_GCM => Profile::Gcm256,
+                SrtpProfile::AES128_CM_SHA1_80 => Profile::CmSha1,
+                _ => return None,
+            };
+            SrtpSession::new(profile, &material, we_are)
+        });
+        let Some(session) = session else {
+            return self.end(CloseReason::NoSrtp);
+        };
+        self.srtp = Some(Box::new(session));
+        self.flight_due = None;
+        self.ice.connected(now.mono);
+        self.state = TransportState::Connected;
+        Some(TransportEvent::Connected)
+    }
+
+    /// The one place where packets leave: the address must be known and the client heard from lately.
+    fn sealing(&mut self) -> Result<(&mut SrtpSession, SocketAddr), DropReason> {
+        match (&mut self.srtp, self.ice.path()) {
+            (Some(srtp), Some(path)) if !self.ice.is_paused() => Ok((srtp, path)),
+            _ => Err(DropReason::NotConnected),
+        }
+    }
+
+    pub(super) fn seal_rtp(
+        &mut self,
+        net: &mut Net,
+        max_len: usize,
+        write: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Result<(), DropReason> {
+        let (srtp, path) = self.sealing()?;
+        write_sealed(
+            net,
+            path,
+            max_len,
+            RTP_OVERHEAD_MAX,
+            write,
+            |packet, len| srtp.seal_rtp(packet, len),
+        )
+    }
+
+    pub(super) fn seal_rtcp(
+        &mut self,
+        net: &mut Net,
+        max_len: usize,
+        write: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Result<(), DropReason> {
+        let (srtp, path) = self.sealing()?;
+        write_sealed(
+            net,
+            path,
+            max_len,
+            RTCP_OVERHEAD_MAX,
+            write,
+            |packet, len| srtp.seal_rtcp(packet, len),
+        )
+    }
+
+    pub(super) fn state(&self) -> TransportState {
+        match self.state {
+            TransportState::Connected if self.ice.is_paused() => TransportState::Paused,
+            state => state,
+        }
+    }
+
+    pub(super) fn remote_addr(&self) -> Option<SocketAddr> {
+        self.ice.path()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            TransportState::Closed => None,
+            _ => Some(
+                self.flight_due
+                    .map_or(self.ice.deadline(), |at| at.min(self.ice.deadline())),
+            ),
+        }
+    }
+
+    pub(super) fn on_deadline(&mut self, now: Now, net: &mut Net) -> Option<TransportEvent> {
+        if self.state == TransportState::Closed {
+            return None;
+        }
+        if let Consent::Lost(reason) = self.ice.on_deadline(now.mono) {
+            return self.end(reason);
+        }
+        let due = self.flight_due.is_some_and(|at| at <= now.mono);
+        if due { self.tick(now, net) } else { None }
+    }
+
+    pub(super) fn restart(
+        &mut self,
+        local: &LocalIce,
+        remote: &RemoteIce,
+    ) -> Result<(), RestartRefused> {
+        if remote.fingerprint != self.fingerprint {
+            return Err(RestartRefused);
+        }
+        self.ice.restart(local, &remote.ufrag);
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, now: Now, net: &mut Net) {
+        if self.state != TransportState::Closed {
+            let queued = self
+                .dtls
+                .handle_timeout(now.mono)
+                .and_then(|()| self.dtls.close());
+            if queued.is_ok() {
+                let _ = self.drain(now, net);
+            }
+            let _ = self.end(CloseReason::Local);
+        }
+    }
+}
+
+/// Lets `write` lay a packet of at most `max_len` bytes into the arena and `seal` finish it there.
+pub(super) fn write_sealed(
+    net: &mut Net,
+    path: SocketAddr,
+    max_len: usize,
+    overhead: usize,
+    write: impl FnOnce(&mut [u8]) -> Option<usize>,
+    seal: impl FnOnce(&mut [u8], usize) -> Result<usize, DropReason>,
+) -> Result<(), DropReason> {
+    if max_len + overhead > DATAGRAM_BYTES_MAX {
+        return Err(DropReason::TooLarge);
+    }
+    let mut result = Err(DropReason::TooLarge);
+    net.write(Socket::Media, path, max_len + overhead, |packet| {
+        let len = write(&mut packet[..max_len]).filter(|len| *len <= max_len)?;
+        result = seal(packet, len);
+        result.ok()
+    });
+    result.map(|_| ())
+}
