@@ -9,6 +9,7 @@ pub mod clock;
 pub mod drop_reason;
 pub mod forwarder;
 pub mod nack;
+pub mod hub;
 pub mod packet;
 pub mod receive;
 pub mod ring;
