@@ -1,0 +1,14 @@
+export { Backoff } from "./backoff";
+export { MeshError, type MeshErrorCode } from "./errors";
+export type { ClientMessage } from "./generated/ClientMessage";
+export type { ErrorCode } from "./generated/ErrorCode";
+export type { MemberJson as Member } from "./generated/MemberJson";
+export type { ServerMessage } from "./generated/ServerMessage";
+export type { SlotRole } from "./generated/SlotRole";
+export type { TrackKindJson as TrackKind } from "./generated/TrackKindJson";
+export { parseMeetingLink, signalUrlOf, type MeetingLink } from "./link";
+export { Meeting, Mesh } from "./meeting";
+export { SLOTS_DEFAULT, type JoinOptions, type MediaOptions, type SlotCounts } from "./options";
+export type { Slot } from "./slots";
+export type { MeetingStats, SendStats, SlotStats } from "./stats";
+export type { Floor, Layout, MeetingEvents, MeetingParts, MeetingState } from "./types";

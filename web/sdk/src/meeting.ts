@@ -1,0 +1,478 @@
+import { Backoff } from "./backoff";
+import { Emitter } from "./emitter";
+import { MeshError } from "./errors";
+import type { MemberJson } from "./generated/MemberJson";
+import type { ServerMessage } from "./generated/ServerMessage";
+import type { TrackKindJson } from "./generated/TrackKindJson";
+import { signalUrlOf } from "./link";
+import { equalised } from "./lipsync";
+import { SLOTS_DEFAULT, SLOTS_MAX, type JoinOptions, type SlotCounts } from "./options";
+import { Peer } from "./peer";
+import { Publisher } from "./publisher";
+import { Roster } from "./roster";
+import { openSession, type Session } from "./session";
+import { refusal, type ServerMessageOf, type SignallingHandlers } from "./signalling";
+import { SlotTable, type Slot } from "./slots";
+import { Speaking } from "./speaking";
+import { StatsReader, type MeetingStats } from "./stats";
+import type { Floor, Layout, MeetingEvents, MeetingParts, MeetingState } from "./types";
+import { asMeshError, sleep, statsValues } from "./util";
+
+/** Who is in a slot is looked up this often, ms: a label is at most three pictures late. */
+const SAMPLE_EVERY_MS = 100;
+/** Voice and picture are aligned this often, ms. */
+const ALIGN_EVERY_MS = 1_000;
+/** A path that was silent this long gets an ICE restart, ms; most short gaps heal before. */
+const RESTART_AFTER_MS = 2_000;
+/** An old peer is kept this long for a new one to connect, ms. */
+const OLD_PEER_MS = 5_000;
+
+/** The way into a meeting. */
+export const Mesh = {
+  /** Joins. Resolves when the edge has let us in; media follows, see the `state` event. Rejects with a {@link MeshError}. */
+  join(options: JoinOptions, parts: MeetingParts = {}): Promise<Meeting> {
+    return Meeting.join(options, parts);
+  },
+};
+
+/** A meeting one is in. */
+export class Meeting extends Emitter<MeetingEvents> {
+  readonly #publisher: Publisher;
+  readonly #roster = new Roster();
+  readonly #slots: SlotTable;
+  readonly #speaking = new Speaking();
+  readonly #alignStats = new StatsReader();
+  readonly #askedStats = new StatsReader();
+  readonly #backoff: Backoff;
+  #counts: SlotCounts;
+  #layout: Layout;
+  #session: Session | undefined;
+  #state: MeetingState = "connecting";
+  #floor: Floor = { main: undefined, recent: [] };
+  #negotiation: Promise<unknown> = Promise.resolve();
+  #timers: ReturnType<typeof setInterval>[] = [];
+  #restart: ReturnType<typeof setTimeout> | undefined;
+  #ownLevel = 0;
+  #layoutSent = false;
+  /** The session whose successor is being looked for. */
+  #leaving: Session | undefined;
+
+  private constructor(
+    private readonly options: JoinOptions,
+    private readonly parts: MeetingParts,
+  ) {
+    super();
+    const newStream = parts.newStream ?? (() => new MediaStream());
+    this.#publisher = new Publisher(options.media ?? {}, parts.devices, newStream());
+    this.#slots = new SlotTable(newStream);
+    this.#backoff = parts.backoff ?? new Backoff();
+    this.#counts = { ...SLOTS_DEFAULT, ...options.slots };
+    this.#layout = { maxBitrateBps: options.maxBitrateBps };
+  }
+
+  /** See {@link Mesh.join}. */
+  static async join(options: JoinOptions, parts: MeetingParts): Promise<Meeting> {
+    const meeting = new Meeting(options, parts);
+    try {
+      await meeting.#enter(options.url, meeting.#publisher.open());
+    } catch (cause) {
+      meeting.#publisher.close();
+      throw cause;
+    }
+    meeting.#timers = [
+      setInterval(() => meeting.#sample(), SAMPLE_EVERY_MS),
+      setInterval(() => void meeting.#align(), ALIGN_EVERY_MS),
+    ];
+    return meeting;
+  }
+
+  /** How the connection is. */
+  get state(): MeetingState {
+    return this.#state;
+  }
+
+  /** Id of the meeting. */
+  get meetingId(): string {
+    return this.#session?.joined.meeting ?? "";
+  }
+
+  /** Own short id; another one after a reconnect. */
+  get participantId(): number | undefined {
+    return this.#session?.joined.participant;
+  }
+
+  /** Region of the edge. */
+  get region(): string {
+    return this.#session?.joined.region ?? "";
+  }
+
+  /** Name of the edge. */
+  get node(): string {
+    return this.#session?.joined.node ?? "";
+  }
+
+  /** Everybody, oneself included. */
+  get members(): readonly MemberJson[] {
+    return this.#roster.members;
+  }
+
+  /** One participant. */
+  member(id: number): MemberJson | undefined {
+    return this.#roster.get(id);
+  }
+
+  /** Who has the floor. */
+  get floor(): Floor {
+    return this.#floor;
+  }
+
+  /** The receive slots. */
+  get slots(): readonly Slot[] {
+    return this.#slots.slots;
+  }
+
+  /** Ids of those who speak just now. */
+  get speaking(): readonly number[] {
+    return this.#speaking.ids;
+  }
+
+  /** The own microphone and camera, for the self view. */
+  get localStream(): MediaStream {
+    return this.#publisher.localStream;
+  }
+
+  /** The peer connection, for tests and diagnostics; it is replaced by a reconnect. */
+  get pc(): RTCPeerConnection | undefined {
+    return this.#session?.peer.pc;
+  }
+
+  /** Whether an own source sends nothing. */
+  isMuted(kind: TrackKindJson): boolean {
+    return this.#publisher.muted(kind);
+  }
+
+  /** Mutes the microphone or turns the camera off, or back. Rejects with a {@link MeshError} if a device cannot be opened. */
+  async setMuted(kind: "mic" | "camera", muted: boolean): Promise<void> {
+    await this.#publisher.setMuted(kind, muted, (what, track) => this.#publish(what, track));
+    this.#session?.signalling.send({ type: "mute", kind, muted });
+    this.emit("muted", { kind, muted });
+  }
+
+  /** Asks for another layout; it replaces the one before. */
+  setLayout(layout: Layout): void {
+    this.#layout = { maxBitrateBps: this.options.maxBitrateBps, ...layout };
+    this.#sendLayout();
+  }
+
+  /** Asks the person for a screen and shares it. */
+  async startScreenShare(): Promise<void> {
+    const track = await this.#publisher.openScreen(() => void this.stopScreenShare());
+    try {
+      await this.#offerScreen();
+      await this.#publish("screen", track);
+    } catch (cause) {
+      this.#publisher.closeScreen();
+      throw cause;
+    }
+    this.#session?.signalling.send({ type: "mute", kind: "screen", muted: false });
+    this.emit("muted", { kind: "screen", muted: false });
+  }
+
+  /** Stops sharing the screen. The line stays for the next time. */
+  async stopScreenShare(): Promise<void> {
+    this.#publisher.closeScreen();
+    await this.#publish("screen", null);
+    this.#session?.signalling.send({ type: "mute", kind: "screen", muted: true });
+    this.emit("muted", { kind: "screen", muted: true });
+  }
+
+  /** Offers more receive slots, for a larger gallery. Slots are never taken back. */
+  async growSlots(wanted: Partial<SlotCounts>): Promise<void> {
+    const peer = this.#session?.peer;
+    const { audio, video, screen } = { ...this.#counts, ...wanted };
+    if (audio + video + screen > SLOTS_MAX) throw new MeshError("sdp", `At most ${SLOTS_MAX} slots can be asked for.`);
+    const moreAudio = Math.max(0, audio - this.#counts.audio);
+    const moreVideo = Math.max(0, video - this.#counts.video) + Math.max(0, screen - this.#counts.screen);
+    if (!peer || moreAudio + moreVideo === 0) return;
+    peer.addSlots("audio", moreAudio);
+    peer.addSlots("video", moreVideo);
+    this.#counts = { audio, video, screen };
+    await this.#renegotiate();
+  }
+
+  /** Rates, losses and delays since the last call. */
+  async stats(): Promise<MeetingStats> {
+    return this.#askedStats.read(await this.#report(), this.slots);
+  }
+
+  /** Goodbye. */
+  leave(): void {
+    this.#session?.signalling.send({ type: "leave" });
+    this.#end("You left the meeting.");
+  }
+
+  async #enter(url: string, ready?: Promise<void>): Promise<void> {
+    const early: ServerMessage[] = [];
+    const handlers: SignallingHandlers = {
+      message: (message) => void early.push(message),
+      closed: (error) => this.#lost(error),
+    };
+    const newPeer = this.parts.newPeer ?? ((options) => new Peer(options));
+    const session = await openSession(
+      url,
+      this.options,
+      {
+        newPeer: () =>
+          newPeer({
+            slots: this.#counts,
+            simulcast: this.options.simulcast !== false,
+            localStream: this.#publisher.localStream,
+          }),
+        openSocket: this.parts.openSocket,
+      },
+      handlers,
+      ready,
+    );
+    if (this.#state === "ended") {
+      closeSession(session);
+      return;
+    }
+    await this.#adopt(session);
+    // Messages that came between the answer and here are told now, in their order.
+    for (const message of early) this.#receive(message);
+    handlers.message = (message) => this.#receive(message);
+    if (!session.signalling.isOpen) this.#lost(new MeshError("network", "The connection to the meeting server was lost."));
+  }
+
+  /** Makes a session the current one. The old peer plays on until the new one is connected. */
+  async #adopt(session: Session): Promise<void> {
+    const old = this.#session;
+    this.#session = session;
+    const { peer, joined, signalling } = session;
+    this.#slots.bind(joined.slots);
+    this.#slots.clear();
+    const attach = (): void => this.#slots.attach((mid) => peer.receiver(mid));
+    if (!old) attach();
+    const retire = (): void => {
+      clearTimeout(late);
+      attach();
+      old?.peer.close();
+    };
+    const late = old ? setTimeout(retire, OLD_PEER_MS) : undefined;
+    peer.pc.onconnectionstatechange = () => {
+      if (peer.pc.connectionState === "connected") retire();
+      this.#followPeer(session);
+    };
+    await this.#publisher.publishAll((kind, track) => peer.publish(kind, track));
+    for (const kind of ["mic", "camera"] as const) {
+      if (this.#publisher.muted(kind)) signalling.send({ type: "mute", kind, muted: true });
+    }
+    this.#sendLayout();
+    this.emit("slots", this.slots);
+    this.#followPeer(session);
+    if (!this.#publisher.muted("screen")) await this.#resumeScreen();
+  }
+
+  #followPeer(session: Session): void {
+    if (session !== this.#session || session === this.#leaving || this.#isOver()) return;
+    const state = session.peer.pc.connectionState;
+    clearTimeout(this.#restart);
+    if (state === "connected") {
+      this.#backoff.reset();
+      this.#become("connected");
+    } else if (state === "disconnected") {
+      this.#become("reconnecting");
+      this.#restart = setTimeout(() => void this.#restartIce(session), RESTART_AFTER_MS);
+    } else if (state === "failed") {
+      this.#lost(new MeshError("network", "The media connection was lost."));
+    }
+  }
+
+  async #restartIce(session: Session): Promise<void> {
+    if (session !== this.#session || this.#state === "ended") return;
+    try {
+      await this.#renegotiate({ restart: true });
+    } catch (cause) {
+      this.#lost(asMeshError(cause));
+    }
+  }
+
+  /** The socket or the path is gone: joins again, here or at an edge that was named. */
+  #lost(error: MeshError): void {
+    const session = this.#session;
+    if (!session || session === this.#leaving || this.#state === "ended") return;
+    this.#leaving = session;
+    session.signalling.close();
+    this.emit("error", error);
+    this.#become("reconnecting");
+    void this.#rejoin(session, error);
+  }
+
+  async #rejoin(from: Session, first: MeshError): Promise<void> {
+    let urls = [from.url];
+    let error = first;
+    for (let i = 0; this.#session === from; i += 1) {
+      await sleep(this.#backoff.next(error.retryAfterMs));
+      if (this.#isOver()) return;
+      try {
+        await this.#enter(urls[i % urls.length] ?? from.url);
+        return;
+      } catch (cause) {
+        error = asMeshError(cause);
+        if (!error.retryable) {
+          this.emit("error", error);
+          this.#end(error.message);
+          return;
+        }
+        urls = [from.url, ...error.edges.map(signalUrlOf)];
+      }
+    }
+  }
+
+  #receive(message: ServerMessage): void {
+    switch (message.type) {
+      case "roster":
+        if (this.#roster.apply(message)) this.emit("roster", this.members);
+        break;
+      case "floor":
+        this.#floor = { main: message.main ?? undefined, recent: message.recent };
+        this.emit("floor", this.#floor);
+        break;
+      case "slots":
+        if (this.#slots.apply(message.slots)) this.emit("slots", this.slots);
+        break;
+      case "error":
+        this.#refused(message);
+        break;
+      case "ended":
+        this.#end(message.reason);
+        break;
+      default:
+        break;
+    }
+  }
+
+  #refused(message: ServerMessageOf<"error">): void {
+    const error = refusal(message);
+    if (!message.fatal) this.emit("error", error);
+    else if (error.retryable) this.#lost(error);
+    else {
+      this.emit("error", error);
+      this.#end(error.message);
+    }
+  }
+
+  #sample(): void {
+    if (this.#slots.sample()) this.emit("slots", this.slots);
+    const levels: [number, number][] = [];
+    for (const slot of this.slots) {
+      if (slot.role === "audio" && slot.participant !== undefined) levels.push([slot.participant, slot.level]);
+    }
+    if (this.participantId !== undefined) levels.push([this.participantId, this.#ownLevel]);
+    if (this.#speaking.update(levels, performance.now())) this.emit("speaking", this.speaking);
+    void this.#readOwnLevel();
+  }
+
+  async #readOwnLevel(): Promise<void> {
+    const sender = this.#publisher.muted("mic") ? undefined : this.#session?.peer.sender("mic");
+    let level = 0;
+    for (const report of statsValues(await sender?.getStats())) {
+      const { type, audioLevel } = report as { type: string; audioLevel?: number };
+      if (type === "media-source") level = audioLevel ?? 0;
+    }
+    this.#ownLevel = level;
+  }
+
+  async #align(): Promise<void> {
+    const stats = this.#alignStats.read(await this.#report(), this.slots);
+    for (const { key, targetMs } of equalised(stats.slots)) {
+      const receiver = this.#slots.receiver(key) as { jitterBufferTarget?: number | null } | undefined;
+      if (receiver && receiver.jitterBufferTarget !== targetMs) receiver.jitterBufferTarget = targetMs;
+    }
+  }
+
+  async #report(): Promise<Iterable<unknown>> {
+    const pc = this.pc;
+    return pc && pc.connectionState !== "closed" ? statsValues(await pc.getStats()) : [];
+  }
+
+  async #publish(kind: TrackKindJson, track: MediaStreamTrack | null): Promise<void> {
+    await this.#session?.peer.publish(kind, track);
+  }
+
+  async #offerScreen(): Promise<void> {
+    if (this.#session?.peer.prepareScreen()) await this.#renegotiate();
+  }
+
+  async #resumeScreen(): Promise<void> {
+    try {
+      await this.#offerScreen();
+      await this.#publish("screen", this.#publisher.track("screen") ?? null);
+    } catch (cause) {
+      this.emit("error", asMeshError(cause));
+    }
+  }
+
+  /** One offer after the other; a refused one is taken back. */
+  #renegotiate(options: { restart?: boolean } = {}): Promise<void> {
+    const run = this.#negotiation.then(async () => {
+      const session = this.#session;
+      if (!session || this.#isOver()) return;
+      const { peer, signalling } = session;
+      try {
+        const sdp = await peer.offer(options);
+        const publish = peer.publishLines();
+        const request = { type: "renegotiate", sdp, publish } as const;
+        const answer = await signalling.request(request, "renegotiated", this.options.timeoutMs ?? 10_000);
+        await peer.accept(answer.sdp);
+        this.#slots.bind(answer.slots);
+        this.#slots.attach((mid) => peer.receiver(mid));
+        this.emit("slots", this.slots);
+      } catch (cause) {
+        await peer.rollback().catch(() => {});
+        throw asMeshError(cause);
+      }
+    });
+    this.#negotiation = run.catch(() => {});
+    return run;
+  }
+
+  #sendLayout(): void {
+    const { pin, strip, maxBitrateBps } = this.#layout;
+    if (pin === undefined && strip === undefined && maxBitrateBps === undefined && !this.#layoutSent) return;
+    this.#layoutSent = true;
+    this.#session?.signalling.send({
+      type: "layout",
+      ...(pin === undefined ? {} : { pin }),
+      ...(strip === undefined ? {} : { strip }),
+      ...(maxBitrateBps === undefined ? {} : { maxBitrateBps }),
+    });
+  }
+
+  /** Asks anew after an await, where the compiler would remember an older answer. */
+  #isOver(): boolean {
+    return this.#state === "ended";
+  }
+
+  #become(state: MeetingState): void {
+    if (this.#state === state || this.#state === "ended") return;
+    this.#state = state;
+    this.emit("state", state);
+  }
+
+  #end(reason: string): void {
+    if (this.#state === "ended") return;
+    for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#restart);
+    if (this.#session) closeSession(this.#session);
+    this.#slots.attach(() => undefined);
+    this.#publisher.close();
+    this.#become("ended");
+    this.emit("ended", { reason });
+  }
+}
+
+function closeSession(session: Session): void {
+  session.signalling.close();
+  session.peer.close();
+}

@@ -1,0 +1,62 @@
+/** How many receive-only lines to offer. */
+export interface SlotCounts {
+  /** Voices. */
+  readonly audio: number;
+  /** Pictures: the first is the main one, the others are the strip. */
+  readonly video: number;
+  /** Shared screens. */
+  readonly screen: number;
+}
+
+/** The three loudest other voices, the main picture with 12 small ones, one screen. */
+export const SLOTS_DEFAULT: SlotCounts = { audio: 3, video: 13, screen: 1 };
+
+/** Lines the edge answers at most. */
+export const SLOTS_MAX = 60;
+
+/** What to publish: `false` nothing, `true` the default device, or constraints of one's own. */
+export interface MediaOptions {
+  readonly audio?: boolean | MediaTrackConstraints | undefined;
+  readonly video?: boolean | MediaTrackConstraints | undefined;
+}
+
+/** What {@link Mesh.join} takes. */
+export interface JoinOptions {
+  /** Signalling WebSocket of an edge: `ws(s)://host:port/v1/signal`. */
+  readonly url: string;
+  /** Join token (JWT): names the meeting and the grants. */
+  readonly token: string;
+  /** Display name; the token's name wins where it has one. */
+  readonly name?: string | undefined;
+  readonly media?: MediaOptions | undefined;
+  readonly slots?: Partial<SlotCounts> | undefined;
+  /** Send three encodings (q, h, f) or one. Default: three. */
+  readonly simulcast?: boolean | undefined;
+  /** Most to receive, bit/s. */
+  readonly maxBitrateBps?: number | undefined;
+  /** Gives up a join after this long, ms. Default 15 s. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** A join is given up after this long, ms: P95 of a join is 1.5 s, a storm of 1,000 takes 15 s. */
+export const JOIN_TIMEOUT_MS = 15_000;
+
+/** The camera's encodings, lowest first as WebRTC wants them; the rates of q, h and f are the meeting's. */
+export const SIMULCAST: readonly RTCRtpEncodingParameters[] = [
+  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+  { rid: "f", maxBitrate: 1_500_000 },
+];
+
+/** Without simulcast: one encoding at the rate of f. */
+export const SINGLE: readonly RTCRtpEncodingParameters[] = [{ maxBitrate: 1_500_000 }];
+
+/** A shared screen: 1080p of mostly still text. */
+export const SCREEN: readonly RTCRtpEncodingParameters[] = [{ maxBitrate: 2_500_000 }];
+
+/** What is asked of a camera where the caller says `true`. */
+export const CAMERA_DEFAULT: MediaTrackConstraints = {
+  width: { ideal: 1280 },
+  height: { ideal: 720 },
+  frameRate: { ideal: 30, max: 30 },
+};
