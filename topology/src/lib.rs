@@ -1,1 +1,10 @@
-//! placeholder
+//! Where meetings live: the replicated truth about nodes and meetings, and the service that keeps it.
+//!
+//! [`model`] is pure and deterministic: no clock, no socket, integers only. [`protocol`] is what is said over the wire.
+//! `service` (feature `service`) owns the sockets: the single-node server and the client.
+
+pub mod limits;
+pub mod model;
+pub mod protocol;
+#[cfg(feature = "service")]
+pub mod service;

@@ -1,0 +1,119 @@
+//! Every limit of the topology, with its arithmetic.
+
+use std::time::Duration;
+
+/// Node numbers are 12 bits and 0 is nobody: 2^12 - 1.
+pub const NODES_MAX: usize = relay_proto::NodeId::MAX as usize;
+
+/// Meetings alive at one time: 100,000 planned for, and twice that. At about 400 bytes each 80 MB.
+pub const MEETINGS_MAX: usize = 200_000;
+
+/// Ended meetings that are remembered, so that a late join gets "it ended" and not "unknown": 10,000 x 400 B = 4 MB.
+pub const ENDED_KEPT: usize = 10_000;
+
+/// Request ids that are remembered: at 100 creations and ends a second, 160 s; clients retry for at most 30 s.
+pub const REQUESTS_KEPT: usize = 16_384;
+
+/// Longest region name.
+pub const REGION_BYTES_MAX: usize = relay_proto::limits::REGION_BYTES_MAX;
+
+/// Longest name of a node or a meeting: 64 characters of four bytes.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// Longest URL in a node record.
+pub const URL_BYTES_MAX: usize = 256;
+
+/// Relay addresses in a node record: one a lane.
+pub const RELAY_ADDRESSES_MAX: usize = relay_proto::Lane::COUNT as usize;
+
+/// Regions a meeting may be confined to.
+pub const ALLOWED_REGIONS_MAX: usize = 32;
+
+/// Entries of the round-trip table: 64 regions x 63 / 2 = 2,016.
+pub const RTT_CELLS_MAX: usize = 2_048;
+
+/// Participants a meeting may allow: 20 bits a node count them, no meeting is larger than a million.
+pub const PARTICIPANTS_MAX: u32 = 1 << 20;
+
+/// Meetings placed anew by one repair command: 256 x 4,095 nodes = 1 M evaluations, about 20 ms.
+pub const REPAIRS_PER_COMMAND: usize = 256;
+
+/// Meetings moved off draining nodes by one repair command. At one every 250 ms: 64 meetings a second.
+pub const MOVES_PER_COMMAND: usize = 16;
+
+/// Occupancy reports in one command.
+pub const REPORTS_PER_COMMAND: usize = 512;
+
+/// Longest frame of the protocol, header excluded.
+pub const FRAME_BYTES_MAX: usize = 256 * 1024;
+
+/// Longest request: a full occupancy report is 512 x 16 B = 8 KiB; the largest node record is 1.5 KiB.
+pub const REQUEST_BYTES_MAX: usize = 32 * 1024;
+
+/// An encoded node: 16 relay addresses x 20 B + 2 URLs x 256 B + 256 B name + 32 B region + 100 B of numbers.
+/// An encoded meeting: 256 B name + 32 regions x 33 B + 80 B of numbers.
+pub const ENTRY_BYTES_MAX: usize = 1_536;
+
+/// Entries in one part of a snapshot: 128 x 1.5 KiB = 192 KiB.
+pub const SNAPSHOT_PART_ENTRIES: usize = 128;
+
+/// Updates that a watcher may be behind before it gets a new snapshot.
+pub const WATCH_BACKLOG: usize = 1_024;
+
+/// Changes in one update: what one repair command can touch, in parts.
+pub const UPDATE_ENTRIES_MAX: usize = 128;
+
+/// Commands written with one fsync.
+pub const GROUP_COMMIT_MAX: usize = 256;
+
+/// Requests waiting for the core; more wait on their own QUIC streams.
+pub const CORE_QUEUE: usize = 1_024;
+
+/// The log is folded into a snapshot when it is longer than this; 100 k commands of 160 B.
+pub const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Longest record of the log: a full round-trip table, 2,048 x (2 x 33 + 5) B = 142 KiB.
+pub const RECORD_BYTES_MAX: usize = 256 * 1024;
+
+/// Repairs run in one turn of the service: 8 x 256 meetings, about 50 ms.
+pub const REPAIRS_PER_TURN: usize = 8;
+
+/// Largest snapshot file: 200,000 meetings x 1.5 KiB is 300 MB, and room for the rest.
+pub const SNAPSHOT_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// Connections to one service: every node, and operators.
+pub const CONNECTIONS_MAX: usize = 8_192;
+
+/// Requests in flight on one connection.
+pub const STREAMS_PER_CONNECTION: u32 = 64;
+
+/// A node says that it lives this often.
+pub const HEARTBEAT: Duration = Duration::from_millis(500);
+/// Four heartbeats missed.
+pub const SUSPECT_AFTER: Duration = Duration::from_millis(2_000);
+/// Ten heartbeats missed.
+pub const DOWN_AFTER: Duration = Duration::from_millis(5_000);
+/// How often the service looks for missed heartbeats and for meetings to place anew.
+pub const TICK: Duration = Duration::from_millis(250);
+/// A tick that is later than this means that the service itself stood still: nobody is blamed for the silence.
+pub const STALL: Duration = Duration::from_millis(1_000);
+/// A watch stream without news carries a keep-alive this often.
+pub const WATCH_KEEP_ALIVE: Duration = Duration::from_millis(1_000);
+/// A watch stream silent for this long is dead: four keep-alives.
+pub const WATCH_SILENCE_MAX: Duration = Duration::from_millis(4_000);
+/// A request that is not answered in this time fails, unless the caller says otherwise.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time a client has for one handshake.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// First wait before connecting again; doubled up to [`RECONNECT_MAX`], and jittered by half.
+pub const RECONNECT_MIN: Duration = Duration::from_millis(100);
+/// Longest wait before connecting again.
+pub const RECONNECT_MAX: Duration = Duration::from_secs(3);
+
+const _: () = assert!(SNAPSHOT_PART_ENTRIES * ENTRY_BYTES_MAX <= FRAME_BYTES_MAX);
+const _: () = assert!(UPDATE_ENTRIES_MAX * ENTRY_BYTES_MAX <= FRAME_BYTES_MAX);
+const _: () =
+    assert!(RELAY_ADDRESSES_MAX * 20 + 2 * URL_BYTES_MAX + NAME_BYTES_MAX + 132 <= ENTRY_BYTES_MAX);
+const _: () =
+    assert!(ALLOWED_REGIONS_MAX * (REGION_BYTES_MAX + 1) + NAME_BYTES_MAX + 80 <= ENTRY_BYTES_MAX);
+const _: () = assert!(SUSPECT_AFTER.as_millis() < DOWN_AFTER.as_millis());
