@@ -1,0 +1,31 @@
+// Serves a folder over http://localhost, which browsers treat as secure; `/m/<meeting>` is the page, as on an edge.
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+
+/** @returns {Promise<{origin: string, close: () => Promise<void>}>} */
+export async function serve(folder) {
+  const server = createServer(async (request, response) => {
+    const path = new URL(request.url, "http://localhost").pathname;
+    const file = path === "/" || path.startsWith("/m/") ? "index.html" : normalize(path).replace(/^(\.\.[/\\])+/, "");
+    try {
+      const body = await readFile(join(folder, file));
+      // The policy an edge sets, so that a page that would break there breaks here.
+      response.writeHead(200, {
+        "content-type": TYPES[extname(file)] ?? "application/octet-stream",
+        "content-security-policy": "default-src 'self'; connect-src 'self' ws: wss: http: https:; media-src 'self' blob:",
+      });
+      response.end(body);
+    } catch {
+      response.writeHead(404, { "content-type": "text/html" });
+      response.end("<!doctype html><title>not found</title>");
+    }
+  });
+  await new Promise((resolve) => server.listen(0, "localhost", resolve));
+  return {
+    origin: `http://localhost:${server.address().port}`,
+    close: () => new Promise((resolve) => server.close(resolve)),
+  };
+}
