@@ -362,3 +362,25 @@ impl CmKey {
         tag
     }
 }
+
+#[cfg(test)]
+impl Suite {
+    /// The vectors of RFC 7714 name session keys, the same for both protocols.
+    pub(super) fn from_session_keys(profile: Profile, key: &[u8], salt: [u8; 12]) -> Self {
+        let one = || {
+            let algorithm = if profile == Profile::Gcm256 {
+                &AES_256_GCM
+            } else {
+                &AES_128_GCM
+            };
+            GcmKey {
+                key: LessSafeKey::new(UnboundKey::new(algorithm, key).unwrap()),
+                salt,
+            }
+        };
+        Self::Gcm(Box::new(Gcm {
+            rtp: one(),
+            rtcp: one(),
+        }))
+    }
+}
