@@ -106,7 +106,11 @@ impl Ladder {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let above = |r: &Rung| Some(*r) > self.rung;
-        Rung::ALL.iter().filter(|r| above(r)).filter_map(|r| self.deserved_since[*r as usize]).min()
+        Rung::ALL
+            .iter()
+            .filter(|r| above(r))
+            .filter_map(|r| self.deserved_since[*r as usize])
+            .min()
             .map(|t| t + UP_AFTER)
     }
 }

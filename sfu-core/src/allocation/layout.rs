@@ -9,13 +9,13 @@
 //!   is named there, without a picture.
 //! - The strip holds the most recent speakers, then the others in order of joining, at their lowest encoding. Whoever is in
 //!   the main slot gives the strip slot up to the next in line. Whoever stays in the strip stays in the same slot.
-//! - When the rate does not suffice, strip pictures go one by one, the least recent first; they come back after 5 s.
+//! - When the rate does not suffice, strip pictures go one by one, the least recent first; they come back after 2 s.
 
-use super::ladder::{AUDIO_ONLY_BPS, Ladder, Rung, UP_AFTER};
+use super::ladder::{AUDIO_ONLY_BPS, Ladder, Rung};
 use arrayvec::ArrayVec;
 use relay_proto::control::Floor;
 use relay_proto::{Encoding, EncodingSet, Now, ParticipantId};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Strip slots at most: a gallery of 25.
 pub const STRIP_MAX: usize = 25;
@@ -25,6 +25,8 @@ pub const STRIP_DEFAULT: usize = 12;
 pub const VOICES_BPS: u64 = 3 * 50_000;
 /// What a q encoding needs.
 pub const Q_BPS: u64 = 150_000;
+/// The strip and the screen get better only when the rate has lasted for this long.
+pub const STRIP_UP_AFTER: Duration = Duration::from_secs(2);
 /// Nominal needs of q, h and f (REQUIREMENTS), for encodings whose rate is not known.
 const NOMINAL_BPS: [u32; Encoding::MAX_PER_TRACK] = [150_000, 550_000, 1_500_000];
 /// A source whose lowest encoding is too large for its share is shown up to this factor: an estimate at the start of a
@@ -40,7 +42,10 @@ pub struct Rates {
 
 impl Rates {
     /// No encoding: off.
-    pub const NONE: Self = Self { present: EncodingSet::NONE, bps: [0; Encoding::MAX_PER_TRACK] };
+    pub const NONE: Self = Self {
+        present: EncodingSet::NONE,
+        bps: [0; Encoding::MAX_PER_TRACK],
+    };
 
     /// With `encoding`, which needs `bps` bit/s (0: not known, the nominal rate counts). An encoding beyond f is ignored.
     #[must_use]
@@ -56,7 +61,10 @@ impl Rates {
     /// q, h and f at their nominal rates.
     #[must_use]
     pub fn simulcast() -> Self {
-        Self::NONE.with(Encoding::Q, 0).with(Encoding::H, 0).with(Encoding::F, 0)
+        Self::NONE
+            .with(Encoding::Q, 0)
+            .with(Encoding::H, 0)
+            .with(Encoding::F, 0)
     }
 
     /// The encodings there are.
@@ -68,7 +76,11 @@ impl Rates {
     /// What `encoding` needs, bit/s; 0 if there is none.
     #[must_use]
     pub fn bps(self, encoding: Encoding) -> u64 {
-        self.bps.get(usize::from(encoding.0)).copied().unwrap_or(0).into()
+        self.bps
+            .get(usize::from(encoding.0))
+            .copied()
+            .unwrap_or(0)
+            .into()
     }
 
     /// The lowest encoding.
@@ -80,7 +92,11 @@ impl Rates {
     /// `wished`, else the nearest lower encoding, else the lowest there is.
     #[must_use]
     pub fn nearest(self, wished: Encoding) -> Option<Encoding> {
-        self.present.iter().filter(|e| *e <= wished).last().or_else(|| self.lowest())
+        self.present
+            .iter()
+            .filter(|e| *e <= wished)
+            .last()
+            .or_else(|| self.lowest())
     }
 
     /// The best encoding that needs at most `bps`.
@@ -95,7 +111,7 @@ impl Rates {
 pub struct Publisher {
     /// Who.
     pub participant: ParticipantId,
-    /// Their camera; [`Rates::NONE`] while it is off.
+    /// Their camera; [`Rates::NONE`] while it is off. Announced rates, not measured ones: those would make it flap.
     pub camera: Rates,
     /// Their screen; [`Rates::NONE`] while they share none.
     pub screen: Rates,
@@ -185,7 +201,10 @@ impl Layout {
     /// When the layout may get better by time alone: then [`Layout::update`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        [self.ladder.deadline(), self.strip_rate.deadline()].into_iter().flatten().min()
+        [self.ladder.deadline(), self.strip_rate.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Lays out anew: after a change of the floor, the publishers, the wishes or the rate, and at the deadline.
@@ -194,9 +213,17 @@ impl Layout {
         let before = self.view.clone();
         let after_voices = input.rate_bps.saturating_sub(VOICES_BPS);
         let main = self.main_participant(input);
-        let camera = main.and_then(|p| find(input, p)).map_or(Rates::NONE, |p| p.camera);
+        let camera = main
+            .and_then(|p| find(input, p))
+            .map_or(Rates::NONE, |p| p.camera);
         let audible_only = input.rate_bps < AUDIO_ONLY_BPS;
-        let screen = choose_screen(input, if audible_only { 0 } else { after_voices }, camera);
+        let held = self.strip_rate.update(now, input.rate_bps);
+        let for_screen = if audible_only {
+            0
+        } else {
+            held.saturating_sub(VOICES_BPS)
+        };
+        let screen = choose_screen(input, for_screen, camera);
         let share = after_voices.saturating_sub(screen.map_or(0, |s| s.1));
 
         let rung = self.ladder.update(now, input.rate_bps, share);
@@ -206,13 +233,19 @@ impl Layout {
             ..s
         });
         let encoding = main_encoding(camera, rung, share);
-        self.view.main = main.map(|participant| Shown { participant, encoding });
+        self.view.main = main.map(|participant| Shown {
+            participant,
+            encoding,
+        });
 
-        let held = self.strip_rate.update(now, input.rate_bps);
         let spent = VOICES_BPS
             + self.view.screen.map_or(0, |_| screen.map_or(0, |s| s.1))
             + encoding.map_or(0, |e| camera.bps(e));
-        let budget = if self.view.audio_only { 0 } else { held.saturating_sub(spent) };
+        let budget = if self.view.audio_only {
+            0
+        } else {
+            held.saturating_sub(spent)
+        };
         let chosen = choose_strip(input, main, self.view.strip.len(), budget);
         assign(&mut self.view.strip, &chosen);
         self.view != before
@@ -227,7 +260,13 @@ impl Layout {
         let speaker = input.floor.main.filter(|p| *p != input.own);
         let stays = self.view.main.map(|s| s.participant).filter(camera_on);
         let recent = || input.floor.recent.iter().copied().find(camera_on);
-        let joined = || input.publishers.iter().map(|p| p.participant).find(camera_on);
+        let joined = || {
+            input
+                .publishers
+                .iter()
+                .map(|p| p.participant)
+                .find(camera_on)
+        };
         pin.or(speaker).or(stays).or_else(recent).or_else(joined)
     }
 }
@@ -239,26 +278,40 @@ fn find<'a>(input: &LayoutInput<'a>, who: ParticipantId) -> Option<&'a Publisher
 
 /// The encoding of the main picture.
 fn main_encoding(camera: Rates, rung: Rung, share_bps: u64) -> Option<Encoding> {
-    let encoding = camera.nearest(rung.encoding()?)?;
-    (camera.bps(encoding) <= share_bps.saturating_mul(OVERSHOOT_MAX)).then_some(encoding)
+    let wished = camera.nearest(rung.encoding()?)?;
+    let fits = camera.best_within(share_bps).map(|e| e.min(wished));
+    // Three voices seldom speak at once, so q is shown down to the audio-only rung.
+    let bearable = share_bps.saturating_mul(OVERSHOOT_MAX).max(Q_BPS);
+    fits.or_else(|| camera.lowest().filter(|e| camera.bps(*e) <= bearable))
 }
 
 /// The share to show, and what it needs.
 fn choose_screen(input: &LayoutInput<'_>, rate_bps: u64, main: Rates) -> Option<(Shown, u64)> {
     let others = || {
         let shares = |p: &&Publisher| !p.screen.encodings().is_empty();
-        input.publishers.iter().filter(|p| p.participant != input.own).filter(shares)
+        input
+            .publishers
+            .iter()
+            .filter(|p| p.participant != input.own)
+            .filter(shares)
     };
-    let pinned = input.screen_pin.and_then(|pin| others().find(|p| p.participant == pin));
+    let pinned = input
+        .screen_pin
+        .and_then(|pin| others().find(|p| p.participant == pin));
     let sharer = pinned.or_else(|| others().max_by_key(|p| p.screen_order))?;
     let reserved = main.lowest().map_or(0, |e| main.bps(e).min(Q_BPS));
     let rates = sharer.screen;
     let fits = rates.best_within(rate_bps.saturating_sub(reserved));
     // A share is what the meeting is about: it may take the main picture's reserve.
     let encoding = fits.or_else(|| {
-        rates.lowest().filter(|e| rates.bps(*e) <= rate_bps.saturating_mul(OVERSHOOT_MAX))
+        rates
+            .lowest()
+            .filter(|e| rates.bps(*e) <= rate_bps.saturating_mul(OVERSHOOT_MAX))
     });
-    let shown = Shown { participant: sharer.participant, encoding };
+    let shown = Shown {
+        participant: sharer.participant,
+        encoding,
+    };
     Some((shown, encoding.map_or(0, |e| rates.bps(e))))
 }
 
@@ -280,12 +333,19 @@ fn choose_strip(
         if excluded || chosen.iter().any(|s| s.participant == who) {
             continue;
         }
-        let Some(camera) = find(input, who).map(|p| p.camera) else { continue };
-        let Some(encoding) = camera.lowest() else { continue };
+        let Some(camera) = find(input, who).map(|p| p.camera) else {
+            continue;
+        };
+        let Some(encoding) = camera.lowest() else {
+            continue;
+        };
         // A source without a small encoding is passed over when it does not fit; smaller ones behind it may.
         if let Some(left) = budget_bps.checked_sub(camera.bps(encoding)) {
             budget_bps = left;
-            chosen.push(Shown { participant: who, encoding: Some(encoding) });
+            chosen.push(Shown {
+                participant: who,
+                encoding: Some(encoding),
+            });
         }
     }
     chosen
@@ -294,7 +354,9 @@ fn choose_strip(
 /// Puts `chosen` into the slots: who has a slot keeps it, the others fill free ones.
 fn assign(slots: &mut ArrayVec<Option<Shown>, STRIP_MAX>, chosen: &[Shown]) {
     for slot in slots.iter_mut() {
-        *slot = slot.and_then(|s| chosen.iter().find(|c| c.participant == s.participant)).copied();
+        *slot = slot
+            .and_then(|s| chosen.iter().find(|c| c.participant == s.participant))
+            .copied();
     }
     for shown in chosen {
         if slots.contains(&Some(*shown)) {
@@ -306,7 +368,7 @@ fn assign(slots: &mut ArrayVec<Option<Shown>, STRIP_MAX>, chosen: &[Shown]) {
     }
 }
 
-/// A rate that falls at once and rises to what it has been at least for 5 s.
+/// A rate that falls at once and rises to what it has been at least for 2 s.
 #[derive(Clone, Debug, Default)]
 struct RisesLate {
     value: Option<u64>,
@@ -324,7 +386,7 @@ impl RisesLate {
         }
         let (since, least) = self.higher.unwrap_or((now.mono, bps));
         let least = least.min(bps);
-        if now.mono.saturating_duration_since(since) >= UP_AFTER {
+        if now.mono.saturating_duration_since(since) >= STRIP_UP_AFTER {
             self.value = Some(least);
             self.higher = (bps > least).then_some((now.mono, bps));
             return least;
@@ -335,7 +397,7 @@ impl RisesLate {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.higher.map(|(since, _)| since + UP_AFTER)
+        self.higher.map(|(since, _)| since + STRIP_UP_AFTER)
     }
 }
 

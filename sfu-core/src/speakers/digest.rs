@@ -27,7 +27,11 @@ enum Standing {
     /// Of a local microphone, as of its newest packet.
     Local(Loudness),
     /// Said by a child.
-    Child { from: NodeId, at: Instant, level: SpeakerLevel },
+    Child {
+        from: NodeId,
+        at: Instant,
+        level: SpeakerLevel,
+    },
 }
 
 /// A voice that spoke within the last second.
@@ -76,10 +80,21 @@ impl Voice {
                 let silent = Duration::from_millis(level.silent_ms.into());
                 let ages = *at + CHILD_AGES_AFTER;
                 let leaves = *at + LEAVES_AFTER.saturating_sub(silent);
-                (ages, if silent.is_zero() { ages } else { leaves.min(ages) })
+                (
+                    ages,
+                    if silent.is_zero() {
+                        ages
+                    } else {
+                        leaves.min(ages)
+                    },
+                )
             }
         };
-        Some(if silent > after { silent.min(leaves) } else { leaves })
+        Some(if silent > after {
+            silent.min(leaves)
+        } else {
+            leaves
+        })
     }
 }
 
@@ -92,7 +107,8 @@ pub(super) fn aged(level: SpeakerLevel, age: Duration) -> SpeakerLevel {
         now.speaking_ms = level.speaking_ms.saturating_add(ms);
     }
     if level.silent_ms > 0 {
-        now.silent_ms = u16::try_from(u32::from(level.silent_ms) + ms.min(60_000)).unwrap_or(u16::MAX);
+        now.silent_ms =
+            u16::try_from(u32::from(level.silent_ms) + ms.min(60_000)).unwrap_or(u16::MAX);
         // The window slides over the end of speech: its mean falls in proportion.
         let left = (WINDOW.as_millis() as u32).saturating_sub(level.silent_ms.into());
         let rest = u32::from(level.loudness) * left.saturating_sub(ms);
@@ -143,14 +159,25 @@ impl DigestSource {
         self.forget_child(from);
         for level in digest.iter().take(DIGEST_MAX) {
             self.voices.retain(|v| v.who != level.participant);
-            let standing = Standing::Child { from, at: now.mono, level: *level };
-            self.follow(now, Voice { who: level.participant, standing });
+            let standing = Standing::Child {
+                from,
+                at: now.mono,
+                level: *level,
+            };
+            self.follow(
+                now,
+                Voice {
+                    who: level.participant,
+                    standing,
+                },
+            );
         }
     }
 
     /// A child is gone.
     pub fn forget_child(&mut self, child: NodeId) {
-        self.voices.retain(|v| !matches!(v.standing, Standing::Child { from, .. } if from == child));
+        self.voices
+            .retain(|v| !matches!(v.standing, Standing::Child { from, .. } if from == child));
         self.heard = true;
     }
 
@@ -162,7 +189,9 @@ impl DigestSource {
 
     /// Takes a voice in, in place of the quietest if need be; `false` if it is itself the quietest.
     fn follow(&mut self, now: Now, voice: Voice) -> bool {
-        let Err(full) = self.voices.try_push(voice) else { return true };
+        let Err(full) = self.voices.try_push(voice) else {
+            return true;
+        };
         let new = full.element();
         let loudness = |v: &Voice| v.level(now).map_or(0, |l| l.loudness);
         match self.voices.iter_mut().min_by_key(|v| loudness(v)) {
@@ -187,8 +216,10 @@ impl DigestSource {
             self.voices.iter().filter_map(|v| v.level(now)).collect();
         levels.sort_unstable_by_key(|l| (l.silent_ms, Reverse(l.loudness), l.participant));
         levels.truncate(DIGEST_MAX);
-        let ranking: ArrayVec<Rank, DIGEST_MAX> =
-            levels.iter().map(|l| (l.participant, l.silent_ms == 0)).collect();
+        let ranking: ArrayVec<Rank, DIGEST_MAX> = levels
+            .iter()
+            .map(|l| (l.participant, l.silent_ms == 0))
+            .collect();
         if ranking == self.sent && self.refresh_at().is_none_or(|at| now.mono < at) {
             return None;
         }
@@ -199,7 +230,11 @@ impl DigestSource {
 
     /// When the ranking sent last is to be repeated.
     fn refresh_at(&self) -> Option<Instant> {
-        let every = if self.sent.is_empty() { REFRESH_EMPTY_EVERY } else { REFRESH_EVERY };
+        let every = if self.sent.is_empty() {
+            REFRESH_EMPTY_EVERY
+        } else {
+            REFRESH_EVERY
+        };
         self.sent_at.map(|at| at + every)
     }
 
@@ -212,7 +247,11 @@ impl DigestSource {
         };
         let next_look = looked + CHANGE_EVERY;
         let turn = self.voices.iter().filter_map(|v| v.turns_at(looked)).min();
-        let change = if self.heard { Some(next_look) } else { turn.map(|t| t.max(next_look)) };
+        let change = if self.heard {
+            Some(next_look)
+        } else {
+            turn.map(|t| t.max(next_look))
+        };
         change.into_iter().chain(self.refresh_at()).min()
     }
 }

@@ -25,8 +25,6 @@ pub struct PushTimer {
     spurt: Option<Instant>,
     /// Running push, and its end.
     until: Option<Instant>,
-    /// When enough speech may have been heard.
-    due: Option<Instant>,
 }
 
 impl PushTimer {
@@ -39,7 +37,6 @@ impl PushTimer {
     /// To be called with each packet of the voice and at the deadline. `crossing`: some encoding of the
     /// camera is asked for by the node upstream already; then nothing is pushed, and a running push passes into the demand.
     pub fn poll(&mut self, now: Now, voice: &Loudness, crossing: bool) -> Option<Push> {
-        self.due = None;
         if crossing {
             self.until = None;
             self.spurt = voice.speaking_since(now).or(self.spurt);
@@ -56,9 +53,8 @@ impl PushTimer {
         if self.spurt == Some(since) {
             return None;
         }
+        // Counted from loud packet to loud packet: a click never gets there, and no timer is needed.
         if voice.voiced_for(now) < PUSH_AFTER {
-            // Counted by packets: a click of one packet never gets there. The timer only covers packets that bunch.
-            self.due = Some(since + PUSH_AFTER).filter(|due| *due > now.mono);
             return None;
         }
         self.spurt = Some(since);
@@ -75,7 +71,7 @@ impl PushTimer {
     /// When [`PushTimer::poll`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.until.or(self.due)
+        self.until
     }
 }
 
