@@ -1,31 +1,29 @@
 //! What a peer tells its shard.
 
+use crate::transport::CloseReason;
 use relay_proto::{Encoding, NtpTime, Now, TrackKind};
 use sfu_core::{DropReason, Packet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A slot of one peer: its position in [`super::Peer::slots`]. Stays valid for the peer's life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotIndex(pub u16);
 
-/// Why a peer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseReason {
-    /// No consent from the participant for the consent time.
-    ConsentExpired,
-    /// The handshake did not finish in time, or failed.
-    Handshake,
-    /// The participant's DTLS closed.
-    Remote,
-}
-
 /// What happened on a peer. Borrows the receive buffer.
 #[derive(Clone, Copy, Debug)]
 pub enum PeerEvent<'a> {
     /// ICE and DTLS are done: slots may be written.
     Connected,
-    /// The transport is gone; the peer may be forgotten.
+    /// The transport is gone: remove the peer from the gate and the hub.
     Closed(CloseReason),
+    /// The participant moved to another address; sending has moved already, the gate wants to know.
+    AddressChanged {
+        /// The old one.
+        from: SocketAddr,
+        /// The new one.
+        to: SocketAddr,
+    },
     /// An encoding was bound to a (new) SSRC: its sequence numbers and timestamps start anew.
     SourceActive {
         /// Which track.

@@ -3,6 +3,7 @@
 use super::extension::Extension;
 use super::offer::{Offer, OfferLine};
 use super::plan::{Chosen, LinePlan, SourcePlan};
+use crate::transport::{DtlsRole, Fingerprint, LocalIce};
 use relay_proto::control::Codec;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -13,14 +14,12 @@ pub const CNAME: &str = "mesh";
 /// This edge's side of ICE and DTLS.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalTransport<'a> {
-    /// ICE user name fragment.
-    pub ufrag: &'a str,
-    /// ICE password.
-    pub pwd: &'a str,
-    /// SHA-256 of this edge's certificate.
-    pub fingerprint: &'a [u8],
-    /// Whether this side is the DTLS client (`a=setup:active`).
-    pub active: bool,
+    /// ICE credentials.
+    pub ice: &'a LocalIce,
+    /// Of this edge's certificate.
+    pub fingerprint: &'a Fingerprint,
+    /// Who sends the first hello.
+    pub role: DtlsRole,
     /// Where this shard's media socket is reached.
     pub candidates: &'a [SocketAddr],
 }
@@ -133,11 +132,10 @@ impl Text {
             }
             self.line(format_args!("a=end-of-candidates"));
         }
-        self.line(format_args!("a=ice-ufrag:{}", transport.ufrag));
-        self.line(format_args!("a=ice-pwd:{}", transport.pwd));
-        let hex: Vec<String> = transport.fingerprint.iter().map(|b| format!("{b:02X}")).collect();
-        self.line(format_args!("a=fingerprint:sha-256 {}", hex.join(":")));
-        let setup = if transport.active { "active" } else { "passive" };
+        self.line(format_args!("a=ice-ufrag:{}", transport.ice.ufrag));
+        self.line(format_args!("a=ice-pwd:{}", transport.ice.pwd));
+        self.line(format_args!("a=fingerprint:{}", transport.fingerprint));
+        let setup = if transport.role == DtlsRole::Active { "active" } else { "passive" };
         self.line(format_args!("a=setup:{setup}"));
     }
 

@@ -1,6 +1,7 @@
 //! RTP header extensions this edge reads or writes, and the offer's numbers for them.
 
 use super::OfferError;
+use sfu_core::rtp::ONE_BYTE_ID_MAX;
 
 /// A header extension with a meaning here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +93,12 @@ impl ExtensionMap {
     }
 }
 
-/// Reads the value of an `a=extmap`: `3 URI`, or `3/recvonly URI`. Unknown URIs and ids outside 1 ..= 255 except
-/// 15 (reserved in the one-byte form, RFC 8285 section 4.2) give nothing.
+/// Reads the value of an `a=extmap`: `3 URI`, or `3/recvonly URI`. Unknown URIs give nothing, nor do ids that the
+/// one-byte form cannot carry (RFC 8285 section 4.2): it is the only one written here.
 pub(super) fn parse(value: &str) -> Option<(u8, Extension)> {
     let mut words = value.split_whitespace();
     let id: u8 = words.next()?.split('/').next()?.parse().ok()?;
     let uri = words.next()?;
     let extension = Extension::ALL.into_iter().find(|e| e.uri() == uri)?;
-    (id != 0 && id != 15).then_some((id, extension))
+    (1..=ONE_BYTE_ID_MAX).contains(&id).then_some((id, extension))
 }

@@ -2,6 +2,7 @@
 
 use super::extension::{Extension, ExtensionMap};
 use super::{MEDIA_LINES_MAX, OFFER_BYTES_MAX, OFFER_LINES_MAX, OfferError};
+use crate::transport::{DtlsRole, Fingerprint, RemoteIce};
 use rtc_sdp::description::common::Attribute;
 use rtc_sdp::description::media::MediaDescription;
 use rtc_sdp::description::session::SessionDescription;
@@ -10,21 +11,6 @@ use rtc_sdp::description::session::SessionDescription;
 pub const ID_BYTES_MAX: usize = 16;
 /// Most codecs read of one m-line; an unrestricted Chromium offers 41.
 const CODECS_MAX: usize = 64;
-
-/// The participant's side of ICE and DTLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemoteTransport {
-    /// ICE user name fragment.
-    pub ufrag: String,
-    /// ICE password.
-    pub pwd: String,
-    /// `a=fingerprint` hash function, lower case: sha-256, sha-384 or sha-512.
-    pub fingerprint_hash: String,
-    /// The certificate's fingerprint.
-    pub fingerprint: Vec<u8>,
-    /// Whether the participant insists on being DTLS server (`a=setup:passive`), so that this side dials.
-    pub passive: bool,
-}
 
 /// Which way an m-line's media flows, seen from the participant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +79,7 @@ pub struct OfferLine {
 #[derive(Clone, Debug)]
 pub struct Offer {
     /// ICE and DTLS.
-    pub transport: RemoteTransport,
+    pub transport: RemoteIce,
     /// Header extension ids; one map for the bundle.
     pub extensions: ExtensionMap,
     /// The m-lines.
@@ -273,7 +259,7 @@ fn read_ssrcs(attributes: &[Attribute]) -> Vec<(u32, Option<u32>)> {
             let mut words = v.strip_prefix("FID ")?.split_whitespace().map(str::parse);
             Some((words.next()?.ok()?, words.next()?.ok()?))
         })
-        .take(super::super::peer::limits::SSRCS_MAX)
+        .take(crate::peer::limits::SSRCS_MAX)
         .collect();
     let mut ssrcs: Vec<(u32, Option<u32>)> = Vec::new();
     for value in values(attributes, "ssrc") {
@@ -290,38 +276,22 @@ fn read_ssrcs(attributes: &[Attribute]) -> Vec<(u32, Option<u32>)> {
     ssrcs
 }
 
-fn read_transport(
-    media: &[Attribute],
-    session: &[Attribute],
-) -> Result<RemoteTransport, OfferError> {
+fn read_transport(media: &[Attribute], session: &[Attribute]) -> Result<RemoteIce, OfferError> {
     let either = |key: &'static str| values(media, key).chain(values(session, key));
     let token = |v: &&str| v.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/');
     // RFC 8839 section 5.4: 4 to 256 and 22 to 256 ice-chars.
     let ufrag = either("ice-ufrag").next().filter(token).filter(|v| (4..=256).contains(&v.len()));
     let pwd = either("ice-pwd").next().filter(token).filter(|v| (22..=256).contains(&v.len()));
     let (Some(ufrag), Some(pwd)) = (ufrag, pwd) else { return Err(OfferError::NoIceCredentials) };
-    let (fingerprint_hash, fingerprint) =
-        either("fingerprint").find_map(read_fingerprint).ok_or(OfferError::NoFingerprint)?;
-    Ok(RemoteTransport {
+    let fingerprint = either("fingerprint")
+        .find_map(|value| value.parse::<Fingerprint>().ok())
+        .ok_or(OfferError::NoFingerprint)?;
+    // RFC 8842 section 5.3: with `actpass` the answerer chooses, and waiting is what a server does.
+    let insists = either("setup").next() == Some("passive");
+    Ok(RemoteIce {
         ufrag: ufrag.to_owned(),
         pwd: pwd.to_owned(),
-        fingerprint_hash,
         fingerprint,
-        passive: either("setup").next() == Some("passive"),
+        setup: if insists { DtlsRole::Active } else { DtlsRole::Passive },
     })
-}
-
-/// `sha-256 AB:CD:...`; weaker hashes do not count.
-fn read_fingerprint(value: &str) -> Option<(String, Vec<u8>)> {
-    let (hash, hex) = value.split_once(' ')?;
-    let hash = hash.to_ascii_lowercase();
-    let bytes = match hash.as_str() {
-        "sha-256" => 32,
-        "sha-384" => 48,
-        "sha-512" => 64,
-        _ => return None,
-    };
-    let digits = |pair: &str| (pair.len() == 2).then(|| u8::from_str_radix(pair, 16).ok()).flatten();
-    let value: Option<Vec<u8>> = hex.trim().split(':').map(digits).collect();
-    value.filter(|v| v.len() == bytes).map(|v| (hash, v))
 }
