@@ -28,6 +28,8 @@ export const FLAGS = [
  * @param {string} [options.fakeVideo] y4m or mjpeg file that every camera shows, in a loop
  * @param {string} [options.fakeAudio] wav file that every microphone hears, once (add your own loop to the file)
  * @param {boolean} [options.denyMedia] refuse microphone and camera
+ * @param {boolean} [options.strictAutoplay] sound needs a click first, as for a person whose page captures nothing. Without it
+ *   sound may start at once, which in-page media and the probe need (their AudioContext has nobody to click for it)
  * @param {string[]} [options.args] more flags
  * @returns {Promise<{context: import("playwright-core").BrowserContext, newPage: Function, close: () => Promise<void>}>}
  */
@@ -35,6 +37,7 @@ export async function launch(options = {}) {
   const profile = await mkdtemp(join(tmpdir(), "mesh-chromium-"));
   const flags = FLAGS.filter((flag) => !(options.denyMedia && flag === "--use-fake-ui-for-media-stream"));
   if (options.denyMedia) flags.push("--deny-permission-prompts");
+  if (!options.strictAutoplay) flags.push("--autoplay-policy=no-user-gesture-required");
   if (options.fakeVideo) flags.push(`--use-file-for-fake-video-capture=${options.fakeVideo}`);
   if (options.fakeAudio) flags.push(`--use-file-for-fake-audio-capture=${options.fakeAudio}%noloop`);
   const context = await chromium.launchPersistentContext(profile, {
