@@ -1,1 +1,3 @@
-//! placeholder
+//! The composition root: roles, configuration, `mesh dev`.
+
+pub mod dev;

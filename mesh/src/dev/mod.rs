@@ -1,0 +1,3 @@
+//! `mesh dev`: a whole mesh on one machine.
+
+pub mod wan;
