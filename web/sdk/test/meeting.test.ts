@@ -1,0 +1,265 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Backoff } from "../src/backoff";
+import { Mesh, type Meeting } from "../src/meeting";
+import type { JoinOptions } from "../src/options";
+import { FakeDevices, FakePeer, FakeSocket, FakeStream, member } from "./fakes";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const SLOTS = [
+  { mid: "2", role: "audio" },
+  { mid: "3", role: "main" },
+];
+
+/** A network of edges that let everybody in at once, unless `refuse` says otherwise. */
+class World {
+  sockets: { url: string; socket: FakeSocket }[] = [];
+  peers: FakePeer[] = [];
+  devices = new FakeDevices();
+  refuse: object | undefined;
+  up = true;
+  events: [string, unknown][] = [];
+
+  async join(options: Partial<JoinOptions> = {}): Promise<Meeting> {
+    const joining = Mesh.join({ url: "ws://a/v1/signal", token: "t", name: "Ada", ...options }, {
+      newPeer: () => {
+        const peer = new FakePeer();
+        this.peers.push(peer);
+        return peer.asPeer();
+      },
+      openSocket: (url) => this.#open(url),
+      devices: this.devices,
+      newStream: () => new FakeStream() as unknown as MediaStream,
+      backoff: new Backoff(100, 1_000, () => 1),
+    });
+    const settled = joining.catch(() => {});
+    await vi.advanceTimersByTimeAsync(5);
+    await settled;
+    const meeting = await joining;
+    for (const event of ["state", "error", "ended", "roster", "slots"] as const) {
+      meeting.on(event, (payload) => void this.events.push([event, payload]));
+    }
+    return meeting;
+  }
+
+  #open(url: string): FakeSocket {
+    const socket = new FakeSocket();
+    this.sockets.push({ url, socket });
+    const send = socket.send.bind(socket);
+    socket.send = (data) => {
+      send(data);
+      const { type } = JSON.parse(data) as { type: string };
+      if (type === "join") this.#answer(socket);
+    };
+    setTimeout(() => (this.up ? socket.onopen?.(new Event("open")) : socket.onclose?.({} as CloseEvent)), 1);
+    return socket;
+  }
+
+  #answer(socket: FakeSocket): void {
+    if (this.refuse) {
+      socket.tell(this.refuse);
+      return;
+    }
+    const participant = this.sockets.length;
+    socket.tell({ type: "joined", version: 1, meeting: "m", participant, region: "eu", node: "e1", sdp: "answer", slots: SLOTS });
+    socket.tell({ type: "roster", seq: 1, snapshot: true, put: [member(participant)], removed: [] });
+    socket.tell({ type: "slots", slots: [{ mid: "3", participant: 7, rid: "f" }] });
+  }
+
+  get socket(): FakeSocket {
+    return this.sockets.at(-1)!.socket;
+  }
+
+  get peer(): FakePeer {
+    return this.peers.at(-1)!;
+  }
+
+  states(): unknown[] {
+    return this.events.filter(([event]) => event === "state").map(([, payload]) => payload);
+  }
+}
+
+describe("joining", () => {
+  it("keeps what was told right behind the answer", async () => {
+    const meeting = await new World().join();
+    expect(meeting.participantId).toBe(1);
+    expect(meeting.members.map(({ id }) => id)).toEqual([1]);
+    expect(meeting.slots.find(({ key }) => key === "main-0")).toMatchObject({ participant: 7, rid: "f" });
+  });
+
+  it("is connected once the media is", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    expect(meeting.state).toBe("connecting");
+    world.peer.become("connected");
+    expect(meeting.state).toBe("connected");
+  });
+
+  it("sends no message at all when the devices are refused", async () => {
+    const world = new World();
+    world.devices.fail = new DOMException("no", "NotAllowedError");
+    await expect(world.join()).rejects.toMatchObject({ code: "permission" });
+    await vi.advanceTimersByTimeAsync(5);
+    expect(world.socket.sent).toEqual([]);
+    expect(world.socket.closed && world.peer.closed).toBe(true);
+  });
+
+  it("throws what the server says and lets go of the devices", async () => {
+    const world = new World();
+    world.refuse = { type: "error", code: "token", message: "Expired.", fatal: true };
+    await expect(world.join()).rejects.toMatchObject({ code: "token", message: "Expired." });
+    expect(world.peer.closed).toBe(true);
+  });
+
+  it("without devices asks for none and says that both are muted", async () => {
+    const world = new World();
+    await world.join({ media: { audio: false, video: false } });
+    expect(world.devices.asked).toEqual([]);
+    expect(world.socket.of("mute")).toEqual([
+      { type: "mute", kind: "mic", muted: true },
+      { type: "mute", kind: "camera", muted: true },
+    ]);
+  });
+});
+
+describe("muting", () => {
+  it("takes the track from the peer, so that nothing is sent", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    await meeting.setMuted("mic", true);
+    expect(world.peer.published.get("mic")).toBeNull();
+    await meeting.setMuted("mic", false);
+    expect(world.peer.published.get("mic")).toMatchObject({ kind: "audio", enabled: true });
+    expect(world.devices.asked).toHaveLength(1);
+  });
+
+  it("closes the camera and opens it again", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    const before = world.peer.published.get("camera") as { readyState: string };
+    await meeting.setMuted("camera", true);
+    expect(before.readyState).toBe("ended");
+    expect(meeting.localStream.getTracks()).toHaveLength(1);
+    await meeting.setMuted("camera", false);
+    expect(world.peer.published.get("camera")).toMatchObject({ readyState: "live" });
+    expect(world.devices.asked).toHaveLength(2);
+  });
+});
+
+describe("a lost socket", () => {
+  it("is replaced by a new join, while the old peer plays until the new one is connected", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    world.peer.become("connected");
+    const old = world.peer;
+    world.socket.onclose?.({} as CloseEvent);
+    expect(meeting.state).toBe("reconnecting");
+    await vi.advanceTimersByTimeAsync(110);
+    expect(meeting.participantId).toBe(2);
+    expect(old.closed).toBe(false);
+    world.peer.become("connected");
+    expect(old.closed).toBe(true);
+    expect(meeting.state).toBe("connected");
+    expect(world.states()).toEqual(["connected", "reconnecting", "connected"]);
+  });
+
+  it("is tried again later and later, and not twice at once", async () => {
+    const world = new World();
+    await world.join();
+    world.up = false;
+    world.socket.onclose?.({} as CloseEvent);
+    world.peer.become("failed");
+    await vi.advanceTimersByTimeAsync(100 + 200 + 400 + 800 + 10);
+    expect(world.sockets).toHaveLength(1 + 4);
+  });
+
+  it("goes to the edges that a busy one names", async () => {
+    const world = new World();
+    await world.join();
+    world.refuse = { type: "error", code: "busy", message: "Full.", fatal: true, edges: ["http://b:80"] };
+    world.socket.onclose?.({} as CloseEvent);
+    await vi.advanceTimersByTimeAsync(102);
+    world.refuse = undefined;
+    await vi.advanceTimersByTimeAsync(210);
+    expect(world.sockets.map(({ url }) => url)).toEqual(["ws://a/v1/signal", "ws://a/v1/signal", "ws://b/v1/signal"]);
+  });
+
+  it("keeps what is muted muted", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    await meeting.setMuted("mic", true);
+    world.socket.onclose?.({} as CloseEvent);
+    await vi.advanceTimersByTimeAsync(110);
+    expect(world.socket.of("mute")).toEqual([{ type: "mute", kind: "mic", muted: true }]);
+    expect(world.peer.published.get("mic")).toBeNull();
+    expect(world.peer.published.get("camera")).not.toBeNull();
+  });
+
+  it("ends the meeting when the server does not want us back", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    world.refuse = { type: "error", code: "token", message: "Removed.", fatal: true };
+    world.socket.onclose?.({} as CloseEvent);
+    await vi.advanceTimersByTimeAsync(110);
+    expect(meeting.state).toBe("ended");
+    expect(world.events).toContainEqual(["ended", { reason: "Removed." }]);
+  });
+});
+
+describe("a broken path", () => {
+  it("gets an ICE restart when it does not heal by itself", async () => {
+    const world = new World();
+    await world.join();
+    world.peer.become("connected");
+    world.peer.become("disconnected");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(world.socket.of("renegotiate")).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1_010);
+    expect(world.peer.offers.at(-1)).toEqual({ restart: true });
+    expect(world.socket.of("renegotiate")).toHaveLength(1);
+  });
+});
+
+describe("a screen", () => {
+  it("is one new line, once", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    const sharing = meeting.startScreenShare();
+    await vi.advanceTimersByTimeAsync(1);
+    world.socket.tell({ type: "renegotiated", sdp: "answer 2", slots: SLOTS });
+    await sharing;
+    expect(world.peer.answers).toEqual(["answer", "answer 2"]);
+    expect(world.peer.published.get("screen")).toMatchObject({ contentHint: "text" });
+    await meeting.stopScreenShare();
+    expect(world.peer.published.get("screen")).toBeNull();
+    await meeting.startScreenShare();
+    expect(world.socket.of("renegotiate")).toHaveLength(1);
+  });
+
+  it("that is refused is taken back", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    const sharing = meeting.startScreenShare();
+    const refused = expect(sharing).rejects.toMatchObject({ code: "forbidden" });
+    await vi.advanceTimersByTimeAsync(1);
+    world.socket.tell({ type: "error", code: "forbidden", message: "Watch only.", fatal: false });
+    await refused;
+    expect(world.peer.rolledBack).toBe(1);
+    expect(meeting.isMuted("screen")).toBe(true);
+  });
+});
+
+describe("the end", () => {
+  it("lets go of everything", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    meeting.leave();
+    expect(world.socket.of("leave")).toHaveLength(1);
+    expect(world.socket.closed && world.peer.closed).toBe(true);
+    expect(meeting.localStream.getTracks()).toEqual([]);
+    world.socket.onclose?.({} as CloseEvent);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(world.sockets).toHaveLength(1);
+  });
+});
