@@ -32,6 +32,12 @@ impl SeqUnwrapper {
         extended
     }
 
+    /// The source counts from `seq` now: places it beyond all earlier ones.
+    pub fn restart_at(&mut self, seq: u16) {
+        let round = self.highest.map_or(1, |highest| (highest >> 16) + 2);
+        self.highest = Some(round << 16 | u64::from(seq));
+    }
+
     /// The highest so far.
     #[must_use]
     pub fn highest(&self) -> Option<u64> {
@@ -69,6 +75,12 @@ impl TimestampUnwrapper {
         let extended = self.peek(timestamp);
         self.highest = self.highest.max(Some(extended));
         extended
+    }
+
+    /// The source counts from `timestamp` now: places it beyond all earlier ones.
+    pub fn restart_at(&mut self, timestamp: u32) {
+        let round = self.highest.map_or(1, |highest| (highest >> 32) + 2);
+        self.highest = Some(round << 32 | u64::from(timestamp));
     }
 }
 
