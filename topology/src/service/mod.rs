@@ -1,1 +1,29 @@
-//! placeholder
+//! The topology over the network: a single-node server, and the client of nodes and operators.
+
+mod authorise;
+mod client;
+mod connection;
+mod core;
+mod detector;
+mod feed;
+mod frames;
+mod identity;
+mod random;
+mod registration;
+mod session;
+mod single;
+mod store;
+mod store_file;
+mod tls;
+mod view;
+
+pub use client::{CallError, ClientConfig, TopologyClient};
+pub use identity::{Identity, IdentityError};
+pub use registration::Registration;
+pub use single::{Service, ServiceConfig, ServiceError, serve};
+pub use store::StoreError;
+pub use tls::{TlsError, load_identity};
+pub use view::TopologyView;
+
+/// Certificate chain, key and CA of a process; the same type the relay links use.
+pub type TlsIdentity = relay_proto::NodeIdentity;

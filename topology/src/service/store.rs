@@ -1,0 +1,204 @@
+//! The state on disk: a snapshot, and the commands since.
+
+use super::random::random_u64;
+use super::store_file::{log_header, read_log, read_snapshot, record, replace, write_snapshot};
+use crate::limits::LOG_BYTES_MAX;
+use crate::model::{Command, State};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Why the state cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system says no.
+    #[error("{}: {source}: make the state directory writable and check the disk", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// Another process has it open.
+    #[error("{} is in use: another topology service runs on this state directory, stop it", .0.display())]
+    InUse(PathBuf),
+    /// The content cannot be trusted.
+    #[error("{} is damaged: {what}: restore the state directory from a backup", path.display())]
+    Corrupt {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A value does not fit the format.
+    #[error("cannot be encoded: {0}")]
+    Encode(String),
+}
+
+impl StoreError {
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+
+    pub(super) fn encode(error: impl std::fmt::Display) -> Self {
+        Self::Encode(error.to_string())
+    }
+}
+
+/// The open state directory.
+#[derive(Debug)]
+pub(super) struct Store {
+    dir: PathBuf,
+    cluster: u64,
+    log: File,
+    log_bytes: u64,
+    /// Records not yet written.
+    pending: Vec<u8>,
+    /// A command could not be put down: the log would have a hole.
+    poisoned: bool,
+    /// Held for as long as this lives; the lock ends with the file.
+    _lock: File,
+}
+
+impl Store {
+    /// Open or create `dir`, and read the state in it.
+    pub(super) fn open(dir: &Path) -> Result<(Self, State), StoreError> {
+        std::fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
+        let lock = take_lock(&dir.join("lock"))?;
+        let (snapshot, log_path) = (dir.join("state.snapshot"), dir.join("commands.log"));
+        let exists = snapshot.try_exists().map_err(StoreError::io(&snapshot))?;
+        let (cluster, mut state) = if exists {
+            read_snapshot(&snapshot)?
+        } else {
+            let cluster = random_u64().map_err(|e| StoreError::Encode(e.to_string()))?;
+            write_snapshot(&snapshot, cluster, &State::default())?;
+            (cluster, State::default())
+        };
+        if !log_path.try_exists().map_err(StoreError::io(&log_path))? {
+            replace(&log_path, &log_header(cluster))?;
+        }
+        let log_bytes = replay(&log_path, cluster, &mut state)?;
+        let log = open_log(&log_path)?;
+        // The torn end of an interrupted write goes, so that nothing is ever written behind it.
+        log.set_len(log_bytes)
+            .and_then(|()| log.sync_all())
+            .map_err(StoreError::io(&log_path))?;
+        let dir = dir.to_owned();
+        Ok((
+            Self {
+                dir,
+                cluster,
+                log,
+                log_bytes,
+                pending: Vec::new(),
+                poisoned: false,
+                _lock: lock,
+            },
+            state,
+        ))
+    }
+
+    /// Names this history of the state.
+    pub(super) fn cluster(&self) -> u64 {
+        self.cluster
+    }
+
+    /// Add a command that brought the state to `revision`. It is on disk after [`Self::flush`].
+    pub(super) fn append(&mut self, revision: u64, command: &Command) -> Result<(), StoreError> {
+        self.pending.extend_from_slice(&record(revision, command)?);
+        Ok(())
+    }
+
+    /// Whether something waits to be written.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.poisoned || !self.pending.is_empty()
+    }
+
+    /// The state went on without its log: nothing may be acknowledged any more.
+    pub(super) fn poison(&mut self) {
+        self.poisoned = true;
+    }
+
+    /// Write what was appended; with `sync`, return when it survives a power cut. Blocks.
+    pub(super) fn flush(&mut self, sync: bool) -> Result<(), StoreError> {
+        if self.poisoned {
+            return Err(StoreError::Encode(
+                "a command is too large for the log".to_owned(),
+            ));
+        }
+        let path = self.dir.join("commands.log");
+        self.log
+            .write_all(&self.pending)
+            .map_err(StoreError::io(&path))?;
+        self.log_bytes += self.pending.len() as u64;
+        self.pending.clear();
+        if sync {
+            self.log.sync_data().map_err(StoreError::io(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the log should be folded into a snapshot.
+    pub(super) fn wants_snapshot(&self) -> bool {
+        self.log_bytes > LOG_BYTES_MAX
+    }
+
+    /// Fold the log into a snapshot of `state`, which must be what the log leads to. Blocks. A crash between the two steps
+    /// leaves a log whose records the snapshot has already; reading skips them by revision.
+    pub(super) fn fold(&mut self, state: &State) -> Result<(), StoreError> {
+        write_snapshot(&self.dir.join("state.snapshot"), self.cluster, state)?;
+        let path = self.dir.join("commands.log");
+        let header = log_header(self.cluster);
+        replace(&path, &header)?;
+        self.log = open_log(&path)?;
+        self.log_bytes = header.len() as u64;
+        Ok(())
+    }
+}
+
+fn take_lock(path: &Path) -> Result<File, StoreError> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(StoreError::io(path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.to_owned())),
+        Err(TryLockError::Error(e)) => Err(StoreError::io(path)(e)),
+    }
+}
+
+fn open_log(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new()
+        .append(true)
+        .open(path)
+        .map_err(StoreError::io(path))
+}
+
+/// Apply the log to `state`; the length of its whole part.
+fn replay(path: &Path, cluster: u64, state: &mut State) -> Result<u64, StoreError> {
+    let corrupt = |what: String| StoreError::Corrupt {
+        path: path.to_owned(),
+        what,
+    };
+    let bytes = std::fs::read(path).map_err(StoreError::io(path))?;
+    let (records, whole) = read_log(path, &bytes, cluster)?;
+    let mut changes = Vec::new();
+    for (revision, command) in records {
+        if revision <= state.revision() {
+            continue;
+        }
+        let outcome = state.apply(&command, &mut changes);
+        changes.clear();
+        if outcome.is_err() || state.revision() != revision {
+            return Err(corrupt(format!(
+                "command {revision} does not follow {}",
+                state.revision()
+            )));
+        }
+    }
+    Ok(whole as u64)
+}

@@ -1,0 +1,202 @@
+//! TLS for both sides: mutual, 1.3, ring given explicitly, names by SPIFFE URI instead of DNS.
+
+use super::TlsIdentity;
+use super::identity::Identity;
+use crate::limits::STREAMS_PER_CONNECTION;
+use crate::protocol::ALPN;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme, version::TLS13};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A PEM file cannot be used.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// rustls refuses chain, key or CA.
+    #[error("certificate, key and CA do not work together: {0}")]
+    Rustls(#[from] rustls::Error),
+    /// The CA is empty or cannot verify clients.
+    #[error("the CA cannot verify clients: {0}")]
+    Verifier(String),
+}
+
+/// Read certificate chain, key and CA from PEM files.
+///
+/// # Errors
+/// [`TlsError::File`] naming the file that cannot be used.
+pub fn load_identity(chain: &Path, key: &Path, ca: &Path) -> Result<TlsIdentity, TlsError> {
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| TlsError::File {
+        path: key.to_owned(),
+        reason: e.to_string(),
+    })?;
+    Ok(TlsIdentity::new(
+        certificates(chain)?,
+        private,
+        certificates(ca)?,
+    ))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bad = |reason: String| TlsError::File {
+        path: path.to_owned(),
+        reason,
+    };
+    let certs: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(|e| bad(e.to_string()))?
+        .collect();
+    let certs = certs.map_err(|e| bad(e.to_string()))?;
+    if certs.is_empty() {
+        Err(bad("no certificate in it".to_owned()))
+    } else {
+        Ok(certs)
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn roots(identity: &TlsIdentity) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for cert in &identity.ca {
+        roots.add(cert.clone())?;
+    }
+    Ok(roots)
+}
+
+/// Both sides notice a dead peer in 4 s: four watch keep-alives.
+fn transport() -> quinn::TransportConfig {
+    let mut transport = quinn::TransportConfig::default();
+    transport
+        .max_idle_timeout(Some(quinn::IdleTimeout::from(quinn::VarInt::from_u32(
+            4_000,
+        ))))
+        .keep_alive_interval(Some(Duration::from_secs(1)))
+        .max_concurrent_bidi_streams(STREAMS_PER_CONNECTION.into())
+        .max_concurrent_uni_streams(0u32.into())
+        .datagram_receive_buffer_size(None);
+    transport
+}
+
+pub(super) fn server_config(identity: &TlsIdentity) -> Result<quinn::ServerConfig, TlsError> {
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots(identity)?), provider())
+            .build()
+            .map_err(|e| TlsError::Verifier(e.to_string()))?;
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(identity.cert_chain.clone(), identity.key.clone_key())?;
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let quic = QuicServerConfig::try_from(tls).map_err(|e| TlsError::Verifier(e.to_string()))?;
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(quic));
+    config.transport_config(Arc::new(transport()));
+    Ok(config)
+}
+
+pub(super) fn client_config(
+    identity: &TlsIdentity,
+    trust_domain: &str,
+) -> Result<quinn::ClientConfig, TlsError> {
+    let verifier = TopologyVerifier {
+        roots: roots(identity)?,
+        trust_domain: trust_domain.to_owned(),
+        provider: provider(),
+    };
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_auth_cert(identity.cert_chain.clone(), identity.key.clone_key())?;
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let quic = QuicClientConfig::try_from(tls).map_err(|e| TlsError::Verifier(e.to_string()))?;
+    let mut config = quinn::ClientConfig::new(Arc::new(quic));
+    config.transport_config(Arc::new(transport()));
+    Ok(config)
+}
+
+/// The chain must lead to the cluster's CA, and the name must be a topology member's: without the second check any node
+/// with a stolen certificate could play the service.
+#[derive(Debug)]
+struct TopologyVerifier {
+    roots: RootCertStore,
+    trust_domain: String,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for TopologyVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let parsed = ParsedCertificate::try_from(end_entity)?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            &self.roots,
+            intermediates,
+            now,
+            algorithms,
+        )?;
+        match Identity::of_certificate(end_entity, &self.trust_domain) {
+            Ok(Identity::Topology(_)) => Ok(ServerCertVerified::assertion()),
+            Ok(other) => Err(rustls::Error::General(format!(
+                "{other} is not a topology service"
+            ))),
+            Err(e) => Err(rustls::Error::General(e.to_string())),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
