@@ -69,7 +69,7 @@ impl Person {
     /// The level of the packet sent at `t`; silence sends comfort noise each 400 ms.
     fn level(&mut self, t: u64, rng: &mut SmallRng) -> Option<u8> {
         if !self.speaks(t) {
-            return (t % 400 == 0).then_some(127);
+            return t.is_multiple_of(400).then_some(127);
         }
         if t >= self.gap_until && rng.random_ratio(1, 12) {
             self.gap_until = t + rng.random_range(20..140);
