@@ -6,5 +6,6 @@ pub mod gate;
 pub mod peer;
 pub mod rtcp;
 pub mod sdp;
+pub mod shard;
 pub mod signal;
 pub mod transport;

@@ -113,6 +113,13 @@ impl Drops {
         self.0[reason as usize] += 1;
     }
 
+    /// Adds the counters of another.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, more) in self.0.iter_mut().zip(other.0) {
+            *sum += more;
+        }
+    }
+
     /// How many so far.
     #[must_use]
     pub fn get(&self, reason: DropReason) -> u64 {

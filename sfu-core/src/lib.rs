@@ -2,16 +2,18 @@
 //!
 //! Pure: nothing here reads a clock or a socket.
 
+pub mod alarms;
 pub mod allocation;
 pub mod arbiter;
 pub mod canonical;
 pub mod clock;
 pub mod drop_reason;
 pub mod forwarder;
-pub mod nack;
 pub mod hub;
+pub mod nack;
 pub mod packet;
 pub mod receive;
+pub mod relay;
 pub mod ring;
 pub mod rtp;
 pub mod rtx;

@@ -30,7 +30,11 @@ impl Hub {
             }
             Body::Demand { seq, wants, voices } => self.demanded(now, port, *seq, wants, *voices),
             Body::Keyframe { track, encoding } => {
-                let ring = self.tracks.get(track).filter(|t| t.source != port).and_then(|t| t.ring(*encoding));
+                let ring = self
+                    .tracks
+                    .get(track)
+                    .filter(|t| t.source != port)
+                    .and_then(|t| t.ring(*encoding));
                 if let Some(ring) = ring {
                     self.request_key(ring, now.mono);
                 }
@@ -58,7 +62,8 @@ impl Hub {
             return Ok(());
         }
         link.demand_seen = seq;
-        let new: BTreeMap<TrackId, EncodingSet> = wants.iter().map(|w| (w.track, w.encodings)).collect();
+        let new: BTreeMap<TrackId, EncodingSet> =
+            wants.iter().map(|w| (w.track, w.encodings)).collect();
         let old = std::mem::replace(&mut link.wants, new.clone());
         let voices_changed = std::mem::replace(&mut link.voices, voices) != voices;
         for track in old.keys().chain(new.keys()) {
@@ -86,11 +91,19 @@ impl Hub {
 
     /// Makes the feeds of one track on one link follow what that link wants.
     fn sync_feeds(&mut self, now: Now, port: PortId, id: TrackId) {
-        let Some(track) = self.tracks.get(&id).filter(|t| t.source != port && !id.kind.is_audio()) else {
+        let Some(track) = self
+            .tracks
+            .get(&id)
+            .filter(|t| t.source != port && !id.kind.is_audio())
+        else {
             return;
         };
         let rings = track.rings;
-        let wanted = self.ports[port.0].link().and_then(|l| l.wants.get(&id)).copied().unwrap_or_default();
+        let wanted = self.ports[port.0]
+            .link()
+            .and_then(|l| l.wants.get(&id))
+            .copied()
+            .unwrap_or_default();
         for (i, ring) in rings.iter().enumerate() {
             let Some(ring) = *ring else { continue };
             if wanted.has(Encoding(i as u8)) {
@@ -107,20 +120,34 @@ impl Hub {
             return;
         }
         let listeners = self.ports.iter().any(|(_, p)| p.viewer().is_some());
-        let links: Vec<(usize, bool)> =
-            self.ports.iter().filter_map(|(k, p)| p.link().map(|l| (k, l.voices))).collect();
+        let links: Vec<(usize, bool)> = self
+            .ports
+            .iter()
+            .filter_map(|(k, p)| p.link().map(|l| (k, l.voices)))
+            .collect();
         for (key, _) in &links {
             let others = links.iter().any(|(k, voices)| k != key && *voices);
             let wants = self.wants_of(PortId(*key));
-            let Some(link) = self.ports.get_mut(*key).and_then(Port::link_mut) else { continue };
+            let Some(link) = self.ports.get_mut(*key).and_then(Port::link_mut) else {
+                continue;
+            };
             let asked = (wants, listeners || others);
             if link.asked == asked && link.demand_seq > 0 {
                 continue;
             }
             link.asked = asked.clone();
-            link.demand_seq += 1;
-            let body = Body::Demand { seq: link.demand_seq, wants: asked.0, voices: asked.1 };
-            self.events.push(HubEvent::Send { link: link.target, body });
+            // One sequence for all ports of the hub: a port that replaces another after a new attachment goes on above it.
+            self.demands += 1;
+            link.demand_seq = self.demands;
+            let body = Body::Demand {
+                seq: link.demand_seq,
+                wants: asked.0,
+                voices: asked.1,
+            };
+            self.events.push(HubEvent::Send {
+                link: link.target,
+                body,
+            });
         }
     }
 
@@ -138,7 +165,10 @@ impl Hub {
                 }
             }
             if !set.is_empty() {
-                wants.push(Want { track: *id, encodings: set });
+                wants.push(Want {
+                    track: *id,
+                    encodings: set,
+                });
             }
         }
         wants

@@ -5,8 +5,8 @@ use super::subs::{Sub, SubKey};
 use super::timers::Due;
 use super::{Hub, HubEvent, HubIo};
 use crate::forwarder::Pulled;
-use crate::packet::Packet;
 use crate::forwarder::RingKey;
+use crate::packet::Packet;
 use relay_proto::{Now, Progress};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -40,7 +40,9 @@ enum Visit {
 impl Hub {
     /// Notes that `ring` has something for its subscribers.
     pub(super) fn mark(&mut self, ring: RingKey) {
-        let Some(slot) = self.table.get_mut(ring) else { return };
+        let Some(slot) = self.table.get_mut(ring) else {
+            return;
+        };
         if slot.subs.is_empty() {
             return;
         }
@@ -48,7 +50,11 @@ impl Hub {
             slot.fan.again = true;
             return;
         }
-        slot.fan = super::table::Fan { queued: true, next: 0, again: false };
+        slot.fan = super::table::Fan {
+            queued: true,
+            next: 0,
+            again: false,
+        };
         if slot.track.kind.is_audio() {
             self.fan.voice.push_back(ring);
         } else {
@@ -56,13 +62,20 @@ impl Hub {
         }
     }
 
-    /// Sends one slice: all voices before any picture.
-    pub(super) fn fan_out(&mut self, now: Now, io: &mut impl HubIo) -> Progress {
+    pub(super) fn fan_out_voices(&mut self, now: Now, io: &mut impl HubIo) -> Progress {
         while let Some(ring) = self.fan.voice.front().copied() {
             if self.round(ring, now, io) == Progress::More {
                 return Progress::More;
             }
             self.fan.voice.pop_front();
+        }
+        Progress::Done
+    }
+
+    /// Sends one slice: all voices before any picture.
+    pub(super) fn fan_out(&mut self, now: Now, io: &mut impl HubIo) -> Progress {
+        if self.fan_out_voices(now, io) == Progress::More {
+            return Progress::More;
         }
         while let Some(ring) = self.fan.video.front().copied() {
             if self.round(ring, now, io) == Progress::More {
@@ -76,7 +89,9 @@ impl Hub {
     /// Visits the subscribers of one ring from where the last slice stopped.
     fn round(&mut self, ring: RingKey, now: Now, io: &mut impl HubIo) -> Progress {
         loop {
-            let Some(slot) = self.table.get_mut(ring) else { return Progress::Done };
+            let Some(slot) = self.table.get_mut(ring) else {
+                return Progress::Done;
+            };
             let Some(key) = slot.subs.get(slot.fan.next).copied() else {
                 if slot.fan.again && !slot.subs.is_empty() {
                     slot.fan.next = 0;
@@ -104,9 +119,20 @@ impl Hub {
     }
 
     fn visit_slot(&mut self, key: SubKey, now: Now, io: &mut impl HubIo) -> Visit {
-        let Self { subs, ports, table, drops, forwarded, .. } = self;
-        let Some(Sub::Slot(sub)) = subs.get_mut(key) else { return Visit::Done };
-        let Some(port) = ports.get(sub.port.0) else { return Visit::Done };
+        let Self {
+            subs,
+            ports,
+            table,
+            drops,
+            forwarded,
+            ..
+        } = self;
+        let Some(Sub::Slot(sub)) = subs.get_mut(key) else {
+            return Visit::Done;
+        };
+        let Some(port) = ports.get(sub.port.0) else {
+            return Visit::Done;
+        };
         let (target, slot) = (port.target(), sub.slot);
         let before = sub.forwarder.current().map(|s| s.ring);
         let pulled = sub.forwarder.pull(now, table, &mut |packet| {
@@ -145,8 +171,18 @@ impl Hub {
     }
 
     fn visit_feed(&mut self, key: SubKey, now: Now, io: &mut impl HubIo) -> Visit {
-        let Self { subs, ports, table, drops, timers, relayed, .. } = self;
-        let Some(Sub::Feed(feed)) = subs.get_mut(key) else { return Visit::Done };
+        let Self {
+            subs,
+            ports,
+            table,
+            drops,
+            timers,
+            relayed,
+            ..
+        } = self;
+        let Some(Sub::Feed(feed)) = subs.get_mut(key) else {
+            return Visit::Done;
+        };
         let (Some(port), Some(slot)) = (ports.get(feed.port.0), table.get(feed.ring)) else {
             return Visit::Done;
         };
@@ -174,7 +210,7 @@ impl Hub {
                 level: meta.level,
                 payload,
             };
-            match io.link(now, port.target(), slot.flow, &packet) {
+            match io.link(now, port.target(), slot.flow, slot.codec, &packet) {
                 Ok(()) => *relayed += 1,
                 Err(reason) => drops.count(reason),
             }
@@ -198,8 +234,13 @@ impl Hub {
 
     /// Tells the owner when what a slot shows is another participant or encoding than its client knows.
     pub(super) fn tell_slot(&mut self, key: SubKey) {
-        let Some(Sub::Slot(sub)) = self.subs.get_mut(key) else { return };
-        let shown = sub.forwarder.current().map(|s| (s.track.participant, s.encoding));
+        let Some(Sub::Slot(sub)) = self.subs.get_mut(key) else {
+            return;
+        };
+        let shown = sub
+            .forwarder
+            .current()
+            .map(|s| (s.track.participant, s.encoding));
         if sub.told == shown {
             return;
         }
@@ -207,7 +248,11 @@ impl Hub {
         let (port, slot) = (sub.port, sub.slot);
         if let Some(PortId(p)) = self.ports.contains(port.0).then_some(port) {
             let target = self.ports[p].target();
-            self.events.push(HubEvent::Slot { target, slot, shown });
+            self.events.push(HubEvent::Slot {
+                target,
+                slot,
+                shown,
+            });
         }
     }
 }

@@ -6,18 +6,23 @@ use super::{Hub, HubEvent};
 use crate::canonical::read_link_rtp;
 use crate::clock::LinkSenderReport;
 use crate::drop_reason::DropReason;
-use crate::packet::Packet;
 use crate::forwarder::RingKey;
+use crate::packet::Packet;
 use crate::speakers::Verdict;
-use std::time::Duration;
 use relay_proto::{Encoding, FlowId, Now, NtpTime, PacketFacts, TrackId, TrackKind};
+use std::time::Duration;
 
 impl Hub {
     /// Takes a packet of a track that was published at `port`, or came over the link there.
     ///
     /// # Errors
     /// Why it goes no further; counted here.
-    pub fn ingest(&mut self, now: Now, port: PortId, packet: &Packet<'_>) -> Result<(), DropReason> {
+    pub fn ingest(
+        &mut self,
+        now: Now,
+        port: PortId,
+        packet: &Packet<'_>,
+    ) -> Result<(), DropReason> {
         let result = self.accept(now, port, packet);
         match result {
             Ok(()) => self.ingested += 1,
@@ -38,8 +43,12 @@ impl Hub {
         facts: PacketFacts,
         rtp: &[u8],
     ) -> Result<(), DropReason> {
-        let ring = self.flow_ring(port, flow).inspect_err(|r| self.drops.count(*r))?;
-        let Some(slot) = self.table.get(ring) else { return Err(DropReason::UnknownFlow) };
+        let ring = self
+            .flow_ring(port, flow)
+            .inspect_err(|r| self.drops.count(*r))?;
+        let Some(slot) = self.table.get(ring) else {
+            return Err(DropReason::UnknownFlow);
+        };
         match read_link_rtp(rtp, slot.track, slot.encoding, facts) {
             Ok(packet) => self.ingest(now, port, &packet),
             Err(reason) => {
@@ -50,19 +59,31 @@ impl Hub {
     }
 
     fn flow_ring(&self, port: PortId, flow: FlowId) -> Result<RingKey, DropReason> {
-        let link = self.ports.get(port.0).and_then(|p| p.link()).ok_or(DropReason::WrongPort)?;
-        link.flows_in.get(&flow).copied().ok_or(DropReason::UnknownFlow)
+        let link = self
+            .ports
+            .get(port.0)
+            .and_then(|p| p.link())
+            .ok_or(DropReason::WrongPort)?;
+        link.flows_in
+            .get(&flow)
+            .copied()
+            .ok_or(DropReason::UnknownFlow)
     }
 
     fn accept(&mut self, now: Now, port: PortId, packet: &Packet<'_>) -> Result<(), DropReason> {
-        let track = self.tracks.get_mut(&packet.track).ok_or(DropReason::UnknownSource)?;
+        let track = self
+            .tracks
+            .get_mut(&packet.track)
+            .ok_or(DropReason::UnknownSource)?;
         if track.source != port {
             return Err(DropReason::WrongPort);
         }
         if track.muted {
             return Err(DropReason::Muted);
         }
-        let ring = track.ring(packet.encoding).ok_or(DropReason::UnknownSource)?;
+        let ring = track
+            .ring(packet.encoding)
+            .ok_or(DropReason::UnknownSource)?;
         if packet.track.kind == TrackKind::Mic {
             return self.accept_voice(now, port, ring, packet);
         }
@@ -88,13 +109,18 @@ impl Hub {
     ) -> Result<(), DropReason> {
         let voice = packet.track.participant;
         let from_below = !matches!(
-            self.ports.get(port.0).and_then(|p| p.link()).map(|l| l.direction),
+            self.ports
+                .get(port.0)
+                .and_then(|p| p.link())
+                .map(|l| l.direction),
             Some(Direction::Up)
         );
         let Some(track) = self.tracks.get_mut(&packet.track) else {
             return Err(DropReason::UnknownSource);
         };
-        let Some(slot) = self.table.get_mut(ring) else { return Err(DropReason::UnknownSource) };
+        let Some(slot) = self.table.get_mut(ring) else {
+            return Err(DropReason::UnknownSource);
+        };
         let arrival = slot.ring.insert(now, packet)?;
         slot.clock.on_packet(now, packet.timestamp);
         let loudness = track.loudness.get_or_insert_default();
@@ -128,11 +154,24 @@ impl Hub {
     }
 
     /// The publisher's own sender report (`ntp` in the publisher's clock), at its ingress edge.
-    pub fn sender_report(&mut self, now: Now, port: PortId, source: (TrackId, Encoding), ntp: NtpTime, rtp: u32) {
-        let Some(viewer) = self.ports.get_mut(port.0).and_then(|p| p.viewer_mut()) else { return };
+    pub fn sender_report(
+        &mut self,
+        now: Now,
+        port: PortId,
+        source: (TrackId, Encoding),
+        ntp: NtpTime,
+        rtp: u32,
+    ) {
+        let Some(viewer) = self.ports.get_mut(port.0).and_then(|p| p.viewer_mut()) else {
+            return;
+        };
         let offset_us = viewer.clock.on_report(now, ntp);
         let (track, encoding) = source;
-        let ring = self.tracks.get(&track).filter(|t| t.source == port).and_then(|t| t.ring(encoding));
+        let ring = self
+            .tracks
+            .get(&track)
+            .filter(|t| t.source == port)
+            .and_then(|t| t.ring(encoding));
         if let Some(slot) = ring.and_then(|r| self.table.get_mut(r)) {
             slot.clock.on_report(ntp, rtp, offset_us);
         }
@@ -141,8 +180,11 @@ impl Hub {
     /// RTCP of a flow of the link at `port`: the neighbour's sender report, in its clock. `offset_us` is what to add
     /// to the neighbour's clock to get ours.
     pub fn link_rtcp(&mut self, port: PortId, flow: FlowId, rtcp: &[u8], offset_us: i64) {
-        let Ok(ring) = self.flow_ring(port, flow) else { return };
-        if let (Some(report), Some(slot)) = (LinkSenderReport::read(rtcp), self.table.get_mut(ring)) {
+        let Ok(ring) = self.flow_ring(port, flow) else {
+            return;
+        };
+        if let (Some(report), Some(slot)) = (LinkSenderReport::read(rtcp), self.table.get_mut(ring))
+        {
             slot.clock.on_report(report.ntp, report.rtp, offset_us);
         }
     }
@@ -157,9 +199,13 @@ impl Hub {
         rtt: Duration,
         io: &mut impl super::HubIo,
     ) {
-        let Some(key) = self.slot_sub(port, slot) else { return };
+        let Some(key) = self.slot_sub(port, slot) else {
+            return;
+        };
         let target = self.ports[port.0].target();
-        let Some(super::subs::Sub::Slot(sub)) = self.subs.get_mut(key) else { return };
+        let Some(super::subs::Sub::Slot(sub)) = self.subs.get_mut(key) else {
+            return;
+        };
         if let Some(packet) = sub.forwarder.resend(now, rtt, &self.table, seq) {
             match io.slot(now, target, slot, &packet) {
                 Ok(()) => self.resent += 1,
@@ -170,24 +216,39 @@ impl Hub {
 
     /// The viewer at `port` cannot decode its slot: asks the source for a key frame.
     pub fn viewer_wants_key(&mut self, now: Now, port: PortId, slot: u16) {
-        let Some(key) = self.slot_sub(port, slot) else { return };
-        let Some(super::subs::Sub::Slot(sub)) = self.subs.get(key) else { return };
-        if let Some(ring) = sub.forwarder.current().or(sub.forwarder.wanted()).map(|s| s.ring) {
+        let Some(key) = self.slot_sub(port, slot) else {
+            return;
+        };
+        let Some(super::subs::Sub::Slot(sub)) = self.subs.get(key) else {
+            return;
+        };
+        if let Some(ring) = sub
+            .forwarder
+            .current()
+            .or(sub.forwarder.wanted())
+            .map(|s| s.ring)
+        {
             self.request_key(ring, now.mono);
         }
     }
 
     /// Somebody waits for a key frame of `ring`: asks for one, and again until it comes.
     pub(super) fn want_key(&mut self, ring: RingKey, now: std::time::Instant) {
-        let Some(slot) = self.table.get_mut(ring) else { return };
+        let Some(slot) = self.table.get_mut(ring) else {
+            return;
+        };
         if std::mem::replace(&mut slot.wanted_key, true) {
             return;
         }
-        let from_link = self.ports.get(slot.source.0).is_some_and(|p| p.link().is_some());
+        let from_link = self
+            .ports
+            .get(slot.source.0)
+            .is_some_and(|p| p.link().is_some());
         if from_link {
             // The demand that goes out with this turn starts a feed there, from its cache: asking now would only
             // cost the publisher a key frame. Ask when nothing came.
-            self.timers.arm_by(Due::Key(ring), now + super::KEY_RETRY.max(self.link_rtt));
+            self.timers
+                .arm_by(Due::Key(ring), now + super::KEY_RETRY.max(self.link_rtt));
         } else {
             self.request_key(ring, now);
         }
@@ -195,11 +256,16 @@ impl Hub {
 
     /// Sends a key-frame request toward the source unless one went out a moment ago.
     pub(super) fn request_key(&mut self, ring: RingKey, now: std::time::Instant) {
-        let Some(slot) = self.table.get_mut(ring) else { return };
-        let Some(source) = self.ports.get(slot.source.0) else { return };
+        let Some(slot) = self.table.get_mut(ring) else {
+            return;
+        };
+        let Some(source) = self.ports.get(slot.source.0) else {
+            return;
+        };
         let rtt = source.link().map(|_| self.link_rtt).unwrap_or_default();
         if slot.wanted_key {
-            self.timers.arm_by(Due::Key(ring), now + super::KEY_RETRY.max(rtt));
+            self.timers
+                .arm_by(Due::Key(ring), now + super::KEY_RETRY.max(rtt));
         }
         if !slot.arbiter.request(now, rtt) {
             return;
@@ -211,7 +277,11 @@ impl Hub {
                 link: target,
                 body: relay_proto::control::Body::Keyframe { track, encoding },
             },
-            None => HubEvent::Keyframe { peer: target, kind: track.kind, encoding },
+            None => HubEvent::Keyframe {
+                peer: target,
+                kind: track.kind,
+                encoding,
+            },
         });
     }
 
@@ -229,7 +299,9 @@ impl Hub {
         if self.ports.get(port.0).is_none_or(|p| p.link().is_some()) {
             return;
         }
-        let Some(slot) = self.table.get(ring) else { return };
+        let Some(slot) = self.table.get(ring) else {
+            return;
+        };
         let shared = slot.feeds > 0 || slot.subs.len() > super::CACHE_VIEWERS_MIN;
         if shared && slot.ring.about_to_overflow(now.mono) {
             self.request_key(ring, now.mono);

@@ -30,9 +30,11 @@ use crate::slot_packet::SlotPacket;
 use crate::speakers::{DigestSource, VoiceGate};
 use fan_out::FanOut;
 use port::Port;
-use relay_proto::control::{Body, Floor};
+use relay_proto::control::{Body, Codec, Floor};
 use relay_proto::limits::{VOICES_DOWN_MAX, VOICES_UP_MAX};
-use relay_proto::{Encoding, FlowId, NodeId, Now, NtpTime, ParticipantId, Progress, TrackId, TrackKind};
+use relay_proto::{
+    Encoding, FlowId, NodeId, Now, NtpTime, ParticipantId, Progress, TrackId, TrackKind,
+};
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -53,12 +55,25 @@ pub trait HubIo {
     ///
     /// # Errors
     /// Why it was dropped.
-    fn slot(&mut self, now: Now, target: usize, slot: u16, packet: &SlotPacket<'_>) -> Result<(), DropReason>;
+    fn slot(
+        &mut self,
+        now: Now,
+        target: usize,
+        slot: u16,
+        packet: &SlotPacket<'_>,
+    ) -> Result<(), DropReason>;
     /// Sends a packet of a flow over the link `target`.
     ///
     /// # Errors
     /// Why it was dropped.
-    fn link(&mut self, now: Now, target: usize, flow: FlowId, packet: &Packet<'_>) -> Result<(), DropReason>;
+    fn link(
+        &mut self,
+        now: Now,
+        target: usize,
+        flow: FlowId,
+        codec: Codec,
+        packet: &Packet<'_>,
+    ) -> Result<(), DropReason>;
     /// Sends a sender report of a slot: the slot's RTP timestamp at a moment of this node's wall clock.
     fn slot_report(&mut self, now: Now, target: usize, slot: u16, ntp: NtpTime, rtp_timestamp: u32);
     /// Sends a sender report of a flow.
@@ -140,6 +155,18 @@ pub struct HubCounters {
     pub drops: Drops,
 }
 
+impl HubCounters {
+    /// Adds the counters of another hub.
+    pub fn add(&mut self, other: &Self) {
+        self.ingested += other.ingested;
+        self.forwarded += other.forwarded;
+        self.relayed += other.relayed;
+        self.resent += other.resent;
+        self.key_requests += other.key_requests;
+        self.drops.add(&other.drops);
+    }
+}
+
 /// One meeting's forwarding state.
 #[derive(Debug)]
 pub struct Hub {
@@ -160,6 +187,7 @@ pub struct Hub {
     tracks_made: u64,
     layouts: VecDeque<PortId>,
     demand_dirty: bool,
+    demands: u64,
     pending_reports: Vec<SubKey>,
     events: Vec<HubEvent>,
     /// Round trip of the slowest link, for key-frame requests.
@@ -194,6 +222,7 @@ impl Hub {
             tracks_made: 0,
             layouts: VecDeque::new(),
             demand_dirty: false,
+            demands: 0,
             pending_reports: Vec::new(),
             events: Vec::new(),
             link_rtt: Duration::ZERO,
@@ -209,28 +238,40 @@ impl Hub {
 
     /// Adds the link with the owner's key `target`: it is told of all tracks, and asked for what is wanted.
     pub fn add_link(&mut self, now: Now, target: usize, direction: Direction) -> PortId {
-        let port = PortId(self.ports.insert(Port::Link(port::LinkPort::new(target, direction))));
+        let port = PortId(
+            self.ports
+                .insert(Port::Link(port::LinkPort::new(target, direction))),
+        );
         let tracks: Vec<TrackId> = self.tracks.keys().copied().collect();
         for track in tracks {
             self.announce_to(port, track);
         }
         self.demand_dirty = true;
-        self.timers.arm(Due::Reports(port.0), now.mono + reports::REPORT_INTERVAL);
+        self.timers
+            .arm(Due::Reports(port.0), now.mono + reports::REPORT_INTERVAL);
         port
     }
 
     /// Removes a port: its tracks are withdrawn, its subscriptions end.
     pub fn remove_port(&mut self, now: Now, port: PortId) {
-        let tracks: Vec<TrackId> =
-            self.tracks.iter().filter(|(_, t)| t.source == port).map(|(id, _)| *id).collect();
+        let tracks: Vec<TrackId> = self
+            .tracks
+            .iter()
+            .filter(|(_, t)| t.source == port)
+            .map(|(id, _)| *id)
+            .collect();
         for track in tracks {
             self.withdraw(now, track);
         }
         let subs: Vec<SubKey> = match self.ports.get(port.0) {
             Some(Port::Link(link)) => link.feeds.values().copied().collect(),
-            Some(Port::Peer(v)) => {
-                v.audio.iter().chain(&v.video).chain(&v.screen).map(|(_, sub)| *sub).collect()
-            }
+            Some(Port::Peer(v)) => v
+                .audio
+                .iter()
+                .chain(&v.video)
+                .chain(&v.screen)
+                .map(|(_, sub)| *sub)
+                .collect(),
             None => return,
         };
         for sub in subs {
@@ -272,6 +313,11 @@ impl Hub {
         &self.floor
     }
 
+    /// Sends the voices that wait, before any picture of any meeting of the shard.
+    pub fn flush_voices(&mut self, now: Now, io: &mut impl HubIo) -> Progress {
+        self.fan_out_voices(now, io)
+    }
+
     /// Sends one slice. Call again with a drained slice while it answers [`Progress::More`].
     pub fn flush(&mut self, now: Now, io: &mut impl HubIo) -> Progress {
         self.settle_layouts(now);
@@ -288,7 +334,10 @@ impl Hub {
     /// Whether a flush would have something to do.
     #[must_use]
     pub fn wants_flush(&self) -> bool {
-        !self.fan.is_empty() || self.demand_dirty || !self.layouts.is_empty() || !self.pending_reports.is_empty()
+        !self.fan.is_empty()
+            || self.demand_dirty
+            || !self.layouts.is_empty()
+            || !self.pending_reports.is_empty()
     }
 
     /// Does what is due.

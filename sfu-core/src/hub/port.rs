@@ -46,6 +46,8 @@ pub(super) struct Viewer {
     pub(super) layout: Layout,
     /// Whether its layout waits to be computed anew.
     pub(super) layout_queued: bool,
+    /// Whether its transport stands; before that nothing is sent.
+    pub(super) connected: bool,
 }
 
 /// A relay link, as far as one hub cares.

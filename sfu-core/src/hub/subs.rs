@@ -3,8 +3,8 @@
 use super::Hub;
 use super::port::PortId;
 use super::timers::Due;
-use crate::forwarder::{Forwarder, SourceRef};
 use crate::forwarder::RingKey;
+use crate::forwarder::{Forwarder, SourceRef};
 use std::time::Instant;
 
 /// Key of a subscription in its hub.
@@ -46,7 +46,9 @@ pub(super) struct FeedSub {
 impl Hub {
     /// Lists `sub` in exactly the rings it reads: adds it to new ones, takes it out of the others.
     pub(super) fn relist(&mut self, key: SubKey) {
-        let Some(Sub::Slot(slot)) = self.subs.get_mut(key) else { return };
+        let Some(Sub::Slot(slot)) = self.subs.get_mut(key) else {
+            return;
+        };
         let wanted = slot.forwarder.wanted().map(|s| s.ring);
         let current = slot.forwarder.current().map(|s| s.ring);
         let mut rings = [slot.desired, wanted, current];
@@ -57,10 +59,18 @@ impl Hub {
             rings[2] = None;
         }
         let old = std::mem::replace(&mut slot.listed, rings);
-        for ring in old.into_iter().flatten().filter(|r| !rings.contains(&Some(*r))) {
+        for ring in old
+            .into_iter()
+            .flatten()
+            .filter(|r| !rings.contains(&Some(*r)))
+        {
             self.unlist(ring, key);
         }
-        for ring in rings.into_iter().flatten().filter(|r| !old.contains(&Some(*r))) {
+        for ring in rings
+            .into_iter()
+            .flatten()
+            .filter(|r| !old.contains(&Some(*r)))
+        {
             self.list(ring, key);
         }
     }
@@ -107,15 +117,26 @@ impl Hub {
     }
 
     /// Begins to send `ring` over the link `port`, from its key-frame cache where there is one; a voice from `from`.
-    pub(super) fn feed(&mut self, port: PortId, ring: RingKey, from: Option<u64>, pushed: bool, now: Instant) {
-        let Some(link) = self.ports.get_mut(port.0).and_then(|p| p.link_mut()) else { return };
+    pub(super) fn feed(
+        &mut self,
+        port: PortId,
+        ring: RingKey,
+        from: Option<u64>,
+        pushed: bool,
+        now: Instant,
+    ) {
+        let Some(link) = self.ports.get_mut(port.0).and_then(|p| p.link_mut()) else {
+            return;
+        };
         if let Some(key) = link.feeds.get(&ring) {
             if let (Some(Sub::Feed(feed)), false) = (self.subs.get_mut(*key), pushed) {
                 feed.pushed = false;
             }
             return;
         }
-        let Some(slot) = self.table.get_mut(ring) else { return };
+        let Some(slot) = self.table.get_mut(ring) else {
+            return;
+        };
         let cached = slot.ring.keyframe_start(now);
         let cursor = from.or(cached).unwrap_or_else(|| slot.ring.head());
         let replay = match (from, slot.ring.get(cursor)) {
@@ -124,7 +145,13 @@ impl Hub {
         };
         slot.feeds += 1;
         let is_voice = slot.track.kind.is_audio();
-        let key = self.subs.insert(Sub::Feed(FeedSub { port, ring, cursor, replay, pushed }));
+        let key = self.subs.insert(Sub::Feed(FeedSub {
+            port,
+            ring,
+            cursor,
+            replay,
+            pushed,
+        }));
         link.feeds.insert(ring, key);
         self.list(ring, key);
         self.report_feed(ring, port, now);
@@ -135,7 +162,11 @@ impl Hub {
 
     /// Ends a feed.
     pub(super) fn unfeed(&mut self, port: PortId, ring: RingKey) {
-        let key = self.ports.get(port.0).and_then(|p| p.link()).and_then(|l| l.feeds.get(&ring).copied());
+        let key = self
+            .ports
+            .get(port.0)
+            .and_then(|p| p.link())
+            .and_then(|l| l.feeds.get(&ring).copied());
         if let Some(key) = key {
             self.drop_sub(key);
         }

@@ -49,8 +49,10 @@ impl Hub {
             }
             self.withdraw(now, track);
         }
-        let infos: Vec<(Encoding, u32, Option<relay_proto::FlowId>)> =
-            encodings.iter().map(|e| (e, expected_bps(track.kind, e, encodings), None)).collect();
+        let infos: Vec<(Encoding, u32, Option<relay_proto::FlowId>)> = encodings
+            .iter()
+            .map(|e| (e, expected_bps(track.kind, e, encodings), None))
+            .collect();
         self.add_track(now, port, track, codec, Vec::new(), &infos, flows)
     }
 
@@ -78,10 +80,21 @@ impl Hub {
             .filter(|e| usize::from(e.encoding.0) < Encoding::MAX_PER_TRACK)
             .map(|e| (e.encoding, e.bitrate_bps, Some(e.flow)))
             .collect();
-        self.add_track(now, port, announce.track, announce.codec, announce.hops.clone(), &infos, flows)
+        self.add_track(
+            now,
+            port,
+            announce.track,
+            announce.codec,
+            announce.hops.clone(),
+            &infos,
+            flows,
+        )
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one private constructor for both ways a track appears")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one private constructor for both ways a track appears"
+    )]
     fn add_track(
         &mut self,
         now: Now,
@@ -102,13 +115,26 @@ impl Hub {
             let link = self.ports.get_mut(port.0).and_then(Port::link_mut);
             if let (Some(flow), Some(link)) = (flow_in, link) {
                 link.flows_in.insert(*flow, key);
-                self.events.push(HubEvent::FlowOpened { link: link.target, flow: *flow, port });
+                self.events.push(HubEvent::FlowOpened {
+                    link: link.target,
+                    flow: *flow,
+                    port,
+                });
             }
         }
         let push = PushTimer::new();
         self.tracks_made += 1;
         let order = self.tracks_made;
-        let track = Track { codec, source: port, hops, rings, loudness: None, push, order, muted: false };
+        let track = Track {
+            codec,
+            source: port,
+            hops,
+            rings,
+            loudness: None,
+            push,
+            order,
+            muted: false,
+        };
         self.tracks.insert(id, track);
         self.announce_to_links(id);
         if id.kind == TrackKind::Mic {
@@ -149,7 +175,9 @@ impl Hub {
 
     /// A track is gone: published no more, or withdrawn by the neighbour it came from.
     pub fn withdraw(&mut self, now: Now, id: TrackId) {
-        let Some(track) = self.tracks.remove(&id) else { return };
+        let Some(track) = self.tracks.remove(&id) else {
+            return;
+        };
         if id.kind == TrackKind::Mic {
             self.gate_down.remove(id.participant);
             self.gate_up.remove(id.participant);
@@ -160,16 +188,24 @@ impl Hub {
         }
         if let Some(link) = self.ports.get_mut(track.source.0).and_then(Port::link_mut) {
             let (target, table) = (link.target, &self.table);
-            let closed: Vec<_> =
-                link.flows_in.iter().filter(|(_, r)| table.get(**r).is_none()).map(|(f, _)| *f).collect();
+            let closed: Vec<_> = link
+                .flows_in
+                .iter()
+                .filter(|(_, r)| table.get(**r).is_none())
+                .map(|(f, _)| *f)
+                .collect();
             for flow in closed {
                 link.flows_in.remove(&flow);
-                self.events.push(HubEvent::FlowClosed { link: target, flow });
+                self.events
+                    .push(HubEvent::FlowClosed { link: target, flow });
             }
         }
         for (key, port) in &self.ports {
             if let (Some(link), true) = (port.link(), PortId(key) != track.source) {
-                self.events.push(HubEvent::Send { link: link.target, body: Body::Withdraw(id) });
+                self.events.push(HubEvent::Send {
+                    link: link.target,
+                    body: Body::Withdraw(id),
+                });
             }
         }
         self.demand_dirty = true;
@@ -177,14 +213,18 @@ impl Hub {
     }
 
     fn remove_ring(&mut self, ring: RingKey) {
-        let Some(slot) = self.table.get(ring) else { return };
+        let Some(slot) = self.table.get(ring) else {
+            return;
+        };
         for key in slot.subs.clone() {
             match self.subs.get_mut(key) {
                 Some(super::subs::Sub::Slot(sub)) => {
                     if sub.desired == Some(ring) {
                         sub.desired = None;
                     }
-                    if sub.forwarder.wanted().is_some_and(|s| s.ring == ring) || sub.forwarder.current().is_some_and(|s| s.ring == ring) {
+                    if sub.forwarder.wanted().is_some_and(|s| s.ring == ring)
+                        || sub.forwarder.current().is_some_and(|s| s.ring == ring)
+                    {
                         sub.forwarder.select(None);
                     }
                     self.relist(key);
@@ -202,7 +242,12 @@ impl Hub {
 
     /// Tells every link but the track's own about it.
     fn announce_to_links(&mut self, id: TrackId) {
-        let links: Vec<usize> = self.ports.iter().filter(|(_, p)| p.link().is_some()).map(|(k, _)| k).collect();
+        let links: Vec<usize> = self
+            .ports
+            .iter()
+            .filter(|(_, p)| p.link().is_some())
+            .map(|(k, _)| k)
+            .collect();
         for key in links {
             self.announce_to(PortId(key), id);
         }
@@ -210,24 +255,45 @@ impl Hub {
 
     /// Tells one link about a track, unless it came from there or has made its hops.
     pub(super) fn announce_to(&mut self, port: PortId, id: TrackId) {
-        let (Some(track), Some(link)) = (self.tracks.get(&id), self.ports.get(port.0).and_then(Port::link)) else {
+        let (Some(track), Some(link)) = (
+            self.tracks.get(&id),
+            self.ports.get(port.0).and_then(Port::link),
+        ) else {
             return;
         };
         if track.source == port || track.hops.len() >= HOPS_MAX {
             return;
         }
-        let encodings = track.rings.iter().flatten().filter_map(|r| self.table.get(*r));
+        let encodings = track
+            .rings
+            .iter()
+            .flatten()
+            .filter_map(|r| self.table.get(*r));
         let encodings = encodings
-            .map(|s| EncodingInfo { encoding: s.encoding, flow: s.flow, bitrate_bps: s.bitrate_bps })
+            .map(|s| EncodingInfo {
+                encoding: s.encoding,
+                flow: s.flow,
+                bitrate_bps: s.bitrate_bps,
+            })
             .collect();
         let hops = track.hops.iter().copied().chain([self.node]).collect();
-        let announce = Announce { track: id, codec: track.codec, encodings, hops };
-        self.events.push(HubEvent::Send { link: link.target, body: Body::Announce(announce) });
+        let announce = Announce {
+            track: id,
+            codec: track.codec,
+            encodings,
+            hops,
+        };
+        self.events.push(HubEvent::Send {
+            link: link.target,
+            body: Body::Announce(announce),
+        });
     }
 
     /// The owner of a track silenced it, or spoke up again.
     pub fn mute(&mut self, now: Now, id: TrackId, muted: bool) {
-        let Some(track) = self.tracks.get_mut(&id) else { return };
+        let Some(track) = self.tracks.get_mut(&id) else {
+            return;
+        };
         track.muted = muted;
         if muted && id.kind == TrackKind::Mic {
             self.gate_down.remove(id.participant);

@@ -67,20 +67,28 @@ impl Hub {
             clock: PublisherClock::new(),
             layout: Layout::new(0),
             layout_queued: false,
+            connected: false,
         };
         let port = PortId(self.ports.insert(Port::Peer(viewer)));
         self.demand_dirty = true;
-        self.timers.arm(Due::Reports(port.0), now.mono + reports::REPORT_INTERVAL);
+        self.timers
+            .arm(Due::Reports(port.0), now.mono + reports::REPORT_INTERVAL);
         self.set_slots(now, port, slots);
         port
     }
 
     /// The peer has these slots now; the first ones are those it had (a slot is for life).
     pub fn set_slots(&mut self, now: Now, port: PortId, slots: &[ViewerSlot]) {
-        let Some(viewer) = self.ports.get(port.0).and_then(Port::viewer) else { return };
+        let Some(viewer) = self.ports.get(port.0).and_then(Port::viewer) else {
+            return;
+        };
         let known = viewer.audio.len() + viewer.video.len() + usize::from(viewer.screen.is_some());
         for (i, kind) in slots.iter().enumerate().skip(known) {
-            let media = if *kind == ViewerSlot::Audio { SlotKind::Audio } else { SlotKind::Video };
+            let media = if *kind == ViewerSlot::Audio {
+                SlotKind::Audio
+            } else {
+                SlotKind::Video
+            };
             let numbers = self.draw();
             let sub = self.subs.insert(Sub::Slot(SlotSub {
                 port,
@@ -90,11 +98,17 @@ impl Hub {
                 listed: [None; 3],
                 told: None,
             }));
-            let Some(viewer) = self.ports.get_mut(port.0).and_then(Port::viewer_mut) else { return };
+            let Some(viewer) = self.ports.get_mut(port.0).and_then(Port::viewer_mut) else {
+                return;
+            };
             let entry = (i as u16, sub);
             match kind {
-                ViewerSlot::Audio if viewer.audio.len() < VOICES_PER_PEER => viewer.audio.push(entry),
-                ViewerSlot::Video if viewer.video.len() < VIDEO_SLOTS_MAX => viewer.video.push(entry),
+                ViewerSlot::Audio if viewer.audio.len() < VOICES_PER_PEER => {
+                    viewer.audio.push(entry)
+                }
+                ViewerSlot::Video if viewer.video.len() < VIDEO_SLOTS_MAX => {
+                    viewer.video.push(entry)
+                }
                 ViewerSlot::Screen if viewer.screen.is_none() => viewer.screen = Some(entry),
                 _ => {
                     self.subs.try_remove(sub);
@@ -102,8 +116,22 @@ impl Hub {
             }
         }
         if let Some(viewer) = self.ports.get_mut(port.0).and_then(Port::viewer_mut) {
-            viewer.layout.set_strip_slots(viewer.video.len().saturating_sub(1));
+            viewer
+                .layout
+                .set_strip_slots(viewer.video.len().saturating_sub(1));
         }
+        self.sync_slots(now, port);
+    }
+
+    /// The viewer's transport stands: from now on it is sent voices and pictures.
+    pub fn peer_connected(&mut self, now: Now, port: PortId) {
+        if let Some(viewer) = self.ports.get_mut(port.0).and_then(Port::viewer_mut) {
+            viewer.connected = true;
+        }
+        self.sync_slots(now, port);
+    }
+
+    fn sync_slots(&mut self, now: Now, port: PortId) {
         let heard: arrayvec::ArrayVec<_, { relay_proto::limits::VOICES_DOWN_MAX }> =
             self.gate_down.members().collect();
         self.sync_listener(now, port, &heard, None);
@@ -111,7 +139,13 @@ impl Hub {
     }
 
     /// The viewer wants this participant in the main picture, that many strip pictures, and at most that rate.
-    pub fn set_wishes(&mut self, port: PortId, pin: Option<ParticipantId>, strip: Option<usize>, max_bps: Option<u64>) {
+    pub fn set_wishes(
+        &mut self,
+        port: PortId,
+        pin: Option<ParticipantId>,
+        strip: Option<usize>,
+        max_bps: Option<u64>,
+    ) {
         if let Some(viewer) = self.ports.get_mut(port.0).and_then(Port::viewer_mut) {
             viewer.wishes.pin = pin;
             viewer.wishes.strip = strip.unwrap_or(crate::allocation::layout::STRIP_DEFAULT);
@@ -131,7 +165,12 @@ impl Hub {
     /// Everybody's layout may have to change.
     pub(super) fn queue_layouts(&mut self) {
         self.publishers_dirty = true;
-        let peers: Vec<usize> = self.ports.iter().filter(|(_, p)| p.viewer().is_some()).map(|(k, _)| k).collect();
+        let peers: Vec<usize> = self
+            .ports
+            .iter()
+            .filter(|(_, p)| p.viewer().is_some())
+            .map(|(k, _)| k)
+            .collect();
         for key in peers {
             self.queue_layout(PortId(key));
         }
@@ -159,7 +198,9 @@ impl Hub {
             self.publishers = self.list_publishers();
         }
         for _ in 0..LAYOUTS_PER_TURN {
-            let Some(port) = self.layouts.pop_front() else { return };
+            let Some(port) = self.layouts.pop_front() else {
+                return;
+            };
             self.apply_layout(now, port);
         }
     }
@@ -168,11 +209,25 @@ impl Hub {
     fn list_publishers(&self) -> Vec<Publisher> {
         let mut list: Vec<(u64, Publisher)> = Vec::new();
         for (id, track) in self.tracks.iter().filter(|(id, _)| !id.kind.is_audio()) {
-            let rates = if track.muted { Rates::NONE } else { self.rates(track.rings) };
-            let at = list.iter().position(|(_, p)| p.participant == id.participant);
+            let rates = if track.muted {
+                Rates::NONE
+            } else {
+                self.rates(track.rings)
+            };
+            let at = list
+                .iter()
+                .position(|(_, p)| p.participant == id.participant);
             let at = at.unwrap_or_else(|| {
                 let (camera, screen) = (Rates::NONE, Rates::NONE);
-                list.push((track.order, Publisher { participant: id.participant, camera, screen, screen_order: 0 }));
+                list.push((
+                    track.order,
+                    Publisher {
+                        participant: id.participant,
+                        camera,
+                        screen,
+                        screen_order: 0,
+                    },
+                ));
                 list.len() - 1
             });
             let (order, publisher) = &mut list[at];
@@ -189,14 +244,30 @@ impl Hub {
     }
 
     fn rates(&self, rings: [Option<RingKey>; Encoding::MAX_PER_TRACK]) -> Rates {
-        let slots = rings.into_iter().flatten().filter_map(|r| self.table.get(r));
-        slots.fold(Rates::NONE, |rates, s| rates.with(s.encoding, s.bitrate_bps))
+        let slots = rings
+            .into_iter()
+            .flatten()
+            .filter_map(|r| self.table.get(r));
+        slots.fold(Rates::NONE, |rates, s| {
+            rates.with(s.encoding, s.bitrate_bps)
+        })
     }
 
     fn apply_layout(&mut self, now: Now, port: PortId) {
-        let Self { ports, publishers, floor, timers, .. } = self;
-        let Some(viewer) = ports.get_mut(port.0).and_then(Port::viewer_mut) else { return };
+        let Self {
+            ports,
+            publishers,
+            floor,
+            timers,
+            ..
+        } = self;
+        let Some(viewer) = ports.get_mut(port.0).and_then(Port::viewer_mut) else {
+            return;
+        };
         viewer.layout_queued = false;
+        if !viewer.connected {
+            return;
+        }
         let input = LayoutInput {
             own: viewer.participant,
             floor,
@@ -230,24 +301,38 @@ impl Hub {
     /// another encoding of the same source stands in, if that one has a key frame.
     fn show(&mut self, now: Now, key: SubKey, shown: Option<Shown>, kind: TrackKind) {
         let track = shown.and_then(|s| {
-            let id = TrackId { participant: s.participant, kind };
+            let id = TrackId {
+                participant: s.participant,
+                kind,
+            };
             let track = self.tracks.get(&id)?;
             Some((id, track.ring(s.encoding?)?, track.rings))
         });
-        let Some(Sub::Slot(sub)) = self.subs.get(key) else { return };
+        let Some(Sub::Slot(sub)) = self.subs.get(key) else {
+            return;
+        };
         let desired = track.map(|(_, ring, _)| ring);
         if sub.desired == desired {
             return;
         }
         let showing = sub.forwarder.current().map(|s| s.track);
-        let ready = |ring: RingKey| self.table.get(ring).is_some_and(|s| s.ring.keyframe_start(now.mono).is_some());
+        let ready = |ring: RingKey| {
+            self.table
+                .get(ring)
+                .is_some_and(|s| s.ring.keyframe_start(now.mono).is_some())
+        };
         let target = match track {
             None => None,
             Some((_, ring, _)) if ready(ring) => Some(ring),
             Some((id, _, _)) if showing == Some(id) => sub.forwarder.current().map(|s| s.ring),
-            Some((_, ring, rings)) => {
-                Some(rings.into_iter().flatten().rev().find(|r| ready(*r)).unwrap_or(ring))
-            }
+            Some((_, ring, rings)) => Some(
+                rings
+                    .into_iter()
+                    .flatten()
+                    .rev()
+                    .find(|r| ready(*r))
+                    .unwrap_or(ring),
+            ),
         };
         let source = target.and_then(|r| self.source_ref(r));
         let waits = desired.filter(|r| !ready(*r));
@@ -267,9 +352,13 @@ impl Hub {
 
     /// A key frame of `ring` begins: the slots that wait for it switch.
     pub(super) fn upgrade(&mut self, ring: RingKey) {
-        let (Some(source), Some(slot)) = (self.source_ref(ring), self.table.get(ring)) else { return };
+        let (Some(source), Some(slot)) = (self.source_ref(ring), self.table.get(ring)) else {
+            return;
+        };
         for key in slot.subs.clone() {
-            let Some(Sub::Slot(sub)) = self.subs.get_mut(key) else { continue };
+            let Some(Sub::Slot(sub)) = self.subs.get_mut(key) else {
+                continue;
+            };
             let elsewhere = sub.forwarder.wanted().is_none_or(|s| s.ring != ring);
             if sub.desired == Some(ring) && elsewhere {
                 sub.forwarder.select(Some(source));
@@ -281,7 +370,11 @@ impl Hub {
     /// The subscription behind a slot of a peer.
     pub(super) fn slot_sub(&self, port: PortId, slot: u16) -> Option<SubKey> {
         let viewer = self.ports.get(port.0).and_then(Port::viewer)?;
-        let mut all = viewer.audio.iter().chain(&viewer.video).chain(&viewer.screen);
+        let mut all = viewer
+            .audio
+            .iter()
+            .chain(&viewer.video)
+            .chain(&viewer.screen);
         all.find(|(s, _)| *s == slot).map(|(_, sub)| *sub)
     }
 }

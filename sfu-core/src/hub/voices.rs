@@ -23,8 +23,16 @@ impl Hub {
             match &self.ports[key] {
                 Port::Peer(_) => self.sync_listener(now, PortId(key), &heard, fresh),
                 Port::Link(link) => {
-                    let voices = if link.direction == Direction::Up { &upward } else { &heard };
-                    let voices = if link.voices { voices.clone() } else { ArrayVec::new() };
+                    let voices = if link.direction == Direction::Up {
+                        &upward
+                    } else {
+                        &heard
+                    };
+                    let voices = if link.voices {
+                        voices.clone()
+                    } else {
+                        ArrayVec::new()
+                    };
                     self.sync_link_voices(now.mono, PortId(key), &voices, fresh);
                 }
             }
@@ -32,7 +40,10 @@ impl Hub {
     }
 
     fn mic_ring(&self, voice: ParticipantId) -> Option<(RingKey, PortId)> {
-        let track = self.tracks.get(&TrackId { participant: voice, kind: TrackKind::Mic })?;
+        let track = self.tracks.get(&TrackId {
+            participant: voice,
+            kind: TrackKind::Mic,
+        })?;
         Some((track.ring(Encoding::Q)?, track.source))
     }
 
@@ -49,16 +60,28 @@ impl Hub {
             .filter(|(_, source)| *source != port)
             .map(|(ring, _)| ring)
             .collect();
-        let Some(link) = self.ports.get(port.0).and_then(|p| p.link()) else { return };
-        let is_voice = |ring: &RingKey| self.table.get(*ring).is_some_and(|s| s.track.kind.is_audio());
-        let gone: Vec<RingKey> =
-            link.feeds.keys().filter(|r| is_voice(r) && !wanted.contains(r)).copied().collect();
+        let Some(link) = self.ports.get(port.0).and_then(|p| p.link()) else {
+            return;
+        };
+        let is_voice = |ring: &RingKey| {
+            self.table
+                .get(*ring)
+                .is_some_and(|s| s.track.kind.is_audio())
+        };
+        let gone: Vec<RingKey> = link
+            .feeds
+            .keys()
+            .filter(|r| is_voice(r) && !wanted.contains(r))
+            .copied()
+            .collect();
         for ring in gone {
             self.unfeed(port, ring);
         }
         for ring in wanted {
             let head = self.table.get(ring).map_or(0, |s| s.ring.head());
-            let from = fresh.filter(|(r, _)| *r == ring).map_or(head, |(_, arrival)| arrival);
+            let from = fresh
+                .filter(|(r, _)| *r == ring)
+                .map_or(head, |(_, arrival)| arrival);
             self.feed(port, ring, Some(from), false, now);
         }
     }
@@ -71,7 +94,12 @@ impl Hub {
         heard: &[ParticipantId],
         fresh: Option<(RingKey, u64)>,
     ) {
-        let Some(viewer) = self.ports.get_mut(port.0).and_then(|p| p.viewer_mut()) else { return };
+        let Some(viewer) = self.ports.get_mut(port.0).and_then(|p| p.viewer_mut()) else {
+            return;
+        };
+        if !viewer.connected {
+            return;
+        }
         let before = viewer.voices;
         if !pick_for_listener(heard, viewer.participant, &mut viewer.voices) {
             return;
@@ -82,8 +110,12 @@ impl Hub {
                 continue;
             }
             let viewer = self.ports.get(port.0).and_then(|p| p.viewer());
-            let Some((_, sub)) = viewer.and_then(|v| v.audio.get(i).copied()) else { continue };
-            let ring = after[i].and_then(|voice| self.mic_ring(voice)).map(|(ring, _)| ring);
+            let Some((_, sub)) = viewer.and_then(|v| v.audio.get(i).copied()) else {
+                continue;
+            };
+            let ring = after[i]
+                .and_then(|voice| self.mic_ring(voice))
+                .map(|(ring, _)| ring);
             self.seat(now, sub, ring, fresh);
         }
     }
@@ -91,9 +123,15 @@ impl Hub {
     /// Puts the voice of `ring` into an audio slot, from its first loud packet where that is known.
     fn seat(&mut self, now: Now, sub: usize, ring: Option<RingKey>, fresh: Option<(RingKey, u64)>) {
         let source = ring.and_then(|r| self.source_ref(r));
-        let head = ring.and_then(|r| self.table.get(r)).map_or(0, |s| s.ring.head());
-        let from = fresh.filter(|(r, _)| Some(*r) == ring).map_or(head, |(_, arrival)| arrival);
-        let Some(Sub::Slot(slot)) = self.subs.get_mut(sub) else { return };
+        let head = ring
+            .and_then(|r| self.table.get(r))
+            .map_or(0, |s| s.ring.head());
+        let from = fresh
+            .filter(|(r, _)| Some(*r) == ring)
+            .map_or(head, |(_, arrival)| arrival);
+        let Some(Sub::Slot(slot)) = self.subs.get_mut(sub) else {
+            return;
+        };
         slot.desired = ring;
         match source {
             Some(source) => slot.forwarder.select_from(source, from),
@@ -111,7 +149,9 @@ impl Hub {
         if freed {
             self.sync_voices(now, None);
         }
-        if let Some(at) = super::ingest::earliest(self.gate_down.deadline(), self.gate_up.deadline()) {
+        if let Some(at) =
+            super::ingest::earliest(self.gate_down.deadline(), self.gate_up.deadline())
+        {
             self.timers.arm(Due::Voices, at);
         }
     }
@@ -119,9 +159,16 @@ impl Hub {
     /// Somebody has spoken long enough that their picture may be wanted in a moment: sends it ahead on every link
     /// that listens, or withdraws it.
     pub(super) fn apply_push(&mut self, voice: ParticipantId, push: Push, now: Now) {
-        let camera = TrackId { participant: voice, kind: TrackKind::Camera };
-        let Some(track) = self.tracks.get(&camera) else { return };
-        let (Some(ring), source) = (track.ring(Encoding::Q), track.source) else { return };
+        let camera = TrackId {
+            participant: voice,
+            kind: TrackKind::Camera,
+        };
+        let Some(track) = self.tracks.get(&camera) else {
+            return;
+        };
+        let (Some(ring), source) = (track.ring(Encoding::Q), track.source) else {
+            return;
+        };
         let ports: Vec<(usize, bool)> = self
             .ports
             .iter()
@@ -136,14 +183,19 @@ impl Hub {
             }
         }
         if push == Push::Start {
-            self.timers.arm(Due::Push(ring), now.mono + crate::speakers::push::PUSH_FOR);
+            self.timers
+                .arm(Due::Push(ring), now.mono + crate::speakers::push::PUSH_FOR);
         }
     }
 
     /// Ends a pushed feed that nobody has asked for.
     fn withdraw_push(&mut self, port: PortId, ring: RingKey) {
-        let Some(link) = self.ports.get(port.0).and_then(|p| p.link()) else { return };
-        let Some(key) = link.feeds.get(&ring).copied() else { return };
+        let Some(link) = self.ports.get(port.0).and_then(|p| p.link()) else {
+            return;
+        };
+        let Some(key) = link.feeds.get(&ring).copied() else {
+            return;
+        };
         if matches!(self.subs.get(key), Some(Sub::Feed(feed)) if feed.pushed) {
             self.drop_sub(key);
         }
@@ -151,8 +203,12 @@ impl Hub {
 
     /// The time of a push is over on all links.
     pub(super) fn push_over(&mut self, ring: RingKey) {
-        let links: Vec<usize> =
-            self.ports.iter().filter(|(_, p)| p.link().is_some()).map(|(key, _)| key).collect();
+        let links: Vec<usize> = self
+            .ports
+            .iter()
+            .filter(|(_, p)| p.link().is_some())
+            .map(|(key, _)| key)
+            .collect();
         for key in links {
             self.withdraw_push(PortId(key), ring);
         }

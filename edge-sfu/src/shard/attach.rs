@@ -1,0 +1,501 @@
+//! Attaching to a meeting's tree, and what its neighbours say.
+
+use super::EdgeShard;
+use super::command::{EdgeOutput, Placement};
+use super::roster::Applied;
+use super::uplink::{ATTACH_RETRY, Attachment};
+use crate::signal::ServerMessage;
+use relay_proto::control::{Body, Control, Refusal, Role, RosterChange};
+use relay_proto::links::{LinkEvent, LinkId};
+use relay_proto::{Lane, MeetingId, NodeId, Now, Outbox};
+use sfu_core::DropReason;
+use sfu_core::hub::{Direction, PortId};
+
+impl EdgeShard {
+    /// Where the meeting is, or that it is nowhere.
+    pub(super) fn placed(
+        &mut self,
+        now: Now,
+        id: MeetingId,
+        placement: Option<Placement>,
+        out: &mut Outbox<EdgeOutput>,
+    ) {
+        let Some(key) = self.by_id.get(&id).copied() else {
+            return;
+        };
+        let Some(placement) = placement else {
+            self.end_meeting(now, key, "there is no such meeting, or it is over", out);
+            return;
+        };
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        if meeting
+            .uplink
+            .placement
+            .is_some_and(|p| p.epoch > placement.epoch)
+        {
+            return;
+        }
+        let moved = meeting
+            .uplink
+            .placement
+            .is_none_or(|p| p.origin != placement.origin);
+        meeting.uplink.placement = Some(placement);
+        if moved {
+            self.leave_tree(now, key);
+        }
+        self.attach(now, key);
+        let waiting = self
+            .meetings
+            .get_mut(key)
+            .map(|m| std::mem::take(&mut m.waiting))
+            .unwrap_or_default();
+        for join in waiting {
+            self.admit(now, key, join, out);
+        }
+        self.touch(key);
+    }
+
+    /// Forgets the place in the tree: links stay, ports go.
+    fn leave_tree(&mut self, now: Now, key: usize) {
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        let uplink = &mut meeting.uplink;
+        let ports = uplink.media.take().map(|(_, p)| p).into_iter();
+        let children = std::mem::take(&mut uplink.children).into_values();
+        let ports: Vec<PortId> = ports.chain(children).collect();
+        (uplink.origin, uplink.head, uplink.role) = (None, None, None);
+        for port in ports {
+            meeting.hub.remove_port(now, port);
+        }
+    }
+
+    /// Says `Attach` to the origin (and to the head), where that has not been answered, and sees to it that it is said again.
+    pub(super) fn attach(&mut self, now: Now, key: usize) {
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        let Some(placement) = meeting.uplink.placement else {
+            return;
+        };
+        let lane = Lane::of(meeting.id);
+        let (id, epoch, region) = (meeting.id, placement.epoch, self.config.region.clone());
+        let head = match meeting.uplink.role {
+            Some(Role::Child { head }) => Some(head),
+            _ => None,
+        };
+        let mut waits = false;
+        for (is_origin, node) in [(true, Some(placement.origin)), (false, head)] {
+            let Some(node) = node else { continue };
+            let known = if is_origin {
+                meeting.uplink.origin
+            } else {
+                meeting.uplink.head
+            };
+            if known.is_some_and(|a| a.attached && a.node == node) {
+                continue;
+            }
+            waits = true;
+            let Some(link) = self.relay.connect(now, node, lane) else {
+                continue;
+            };
+            let attachment = Some(Attachment {
+                node,
+                link,
+                attached: false,
+            });
+            if is_origin {
+                meeting.uplink.origin = attachment;
+            } else {
+                meeting.uplink.head = attachment;
+            }
+            // While the link is down this is refused; `Up` and the retry come back here.
+            let _ = self.relay.say(
+                now,
+                link,
+                id,
+                epoch,
+                Body::Attach {
+                    region: region.clone(),
+                },
+            );
+        }
+        meeting.uplink.retry = waits.then(|| now.mono + ATTACH_RETRY);
+        self.touch(key);
+    }
+
+    /// What the links brought.
+    pub(super) fn link_events(&mut self, now: Now, out: &mut Outbox<EdgeOutput>) {
+        for event in std::mem::take(&mut self.link_events) {
+            match event {
+                LinkEvent::Media {
+                    link,
+                    flow,
+                    facts,
+                    rtp,
+                    ..
+                } => {
+                    let Some(owner) = self.relay.owner(link, flow) else {
+                        self.drops.count(DropReason::UnknownFlow);
+                        continue;
+                    };
+                    if let Some(meeting) = self.meetings.get_mut(owner.meeting) {
+                        // A refused packet is counted by the hub.
+                        let _ = meeting.hub.ingest_link(now, owner.port, flow, facts, &rtp);
+                        self.touch(owner.meeting);
+                    }
+                }
+                LinkEvent::Rtcp { link, flow, rtcp } => {
+                    let offset_us = self.relay.to_our_clock_us(link);
+                    let owner = self.relay.owner(link, flow);
+                    if let Some((owner, meeting)) =
+                        owner.and_then(|o| Some((o, self.meetings.get_mut(o.meeting)?)))
+                    {
+                        meeting.hub.link_rtcp(owner.port, flow, &rtcp, offset_us);
+                    }
+                }
+                LinkEvent::Control { link, control } => self.control(now, link, control, out),
+                LinkEvent::Up { node, .. } => {
+                    out.events.push(EdgeOutput::Link {
+                        node,
+                        up: true,
+                        reason: String::new(),
+                    });
+                    let waiting: Vec<usize> = self.meetings.iter().map(|(k, _)| k).collect();
+                    for key in waiting {
+                        self.attach(now, key);
+                    }
+                }
+                LinkEvent::Down {
+                    link, node, reason, ..
+                } => {
+                    out.events.push(EdgeOutput::Link {
+                        node,
+                        up: false,
+                        reason: reason.to_string(),
+                    });
+                    self.link_down(now, link);
+                }
+                LinkEvent::DialFailed { node, reason, .. } => {
+                    out.events.push(EdgeOutput::Link {
+                        node,
+                        up: false,
+                        reason: reason.to_string(),
+                    });
+                }
+                LinkEvent::Suspect { .. } | LinkEvent::Recovered { .. } => {}
+            }
+        }
+    }
+
+    fn link_down(&mut self, now: Now, link: LinkId) {
+        self.relay.forget_flows(link);
+        let keys: Vec<usize> = self.meetings.iter().map(|(k, _)| k).collect();
+        for key in keys {
+            let Some(meeting) = self.meetings.get_mut(key) else {
+                continue;
+            };
+            let uplink = &mut meeting.uplink;
+            let gone = uplink
+                .media
+                .filter(|(l, _)| *l == link)
+                .map(|(_, port)| port);
+            if gone.is_some() {
+                uplink.media = None;
+            }
+            let child = uplink.children.remove(&link);
+            if uplink.origin.is_some_and(|a| a.link == link) {
+                uplink.origin = None;
+            }
+            if uplink.head.is_some_and(|a| a.link == link) {
+                // The head may be dead: the origin is asked anew, it names another.
+                (uplink.head, uplink.role, uplink.origin) = (None, None, None);
+            }
+            for port in gone.into_iter().chain(child) {
+                meeting.hub.remove_port(now, port);
+            }
+            self.attach(now, key);
+        }
+    }
+
+    fn control(&mut self, now: Now, link: LinkId, control: Control, out: &mut Outbox<EdgeOutput>) {
+        let Control {
+            meeting: id,
+            epoch,
+            body,
+        } = control;
+        let Some(key) = self.by_id.get(&id).copied() else {
+            if matches!(body, Body::Attach { .. }) {
+                let _ = self
+                    .relay
+                    .say(now, link, id, epoch, Body::Refused(Refusal::NotMine));
+            }
+            return;
+        };
+        match body {
+            Body::Attach { .. } => self.child_attaches(now, key, link),
+            Body::Detach => self.child_detaches(now, key, link),
+            Body::Attached { role } => self.attached(now, key, link, role),
+            Body::Refused(refusal) => self.refused(now, key, link, refusal, out),
+            Body::Ended => self.end_meeting(now, key, "the meeting has ended", out),
+            Body::Floor(floor) => {
+                if let Some(meeting) = self.meetings.get_mut(key) {
+                    meeting.hub.set_floor(&floor);
+                    meeting.tell_floor(&mut out.events);
+                }
+            }
+            Body::Roster { seq, change } => self.roster_change(now, key, seq, change),
+            Body::RosterSnapshot {
+                seq,
+                members,
+                first,
+                last,
+            } => {
+                if let Some(meeting) = self.meetings.get_mut(key) {
+                    meeting.roster.snapshot(now.mono, seq, members, first, last);
+                }
+            }
+            Body::Digest(_) | Body::RosterRequest(_) => {}
+            media => self.media_control(now, key, link, &media),
+        }
+        self.touch(key);
+    }
+
+    fn roster_change(&mut self, now: Now, key: usize, seq: u64, change: RosterChange) {
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        if meeting.roster.apply(now.mono, seq, change) == Applied::Gap {
+            // The link is ordered, so this is a message of another attachment: a new one brings a snapshot.
+            meeting.uplink.origin = meeting.uplink.origin.map(|a| Attachment {
+                attached: false,
+                ..a
+            });
+            self.attach(now, key);
+        }
+    }
+
+    fn media_control(&mut self, now: Now, key: usize, link: LinkId, body: &Body) {
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        let upward = meeting
+            .uplink
+            .media
+            .filter(|(l, _)| *l == link)
+            .map(|(_, port)| port);
+        let port = upward.or_else(|| meeting.uplink.children.get(&link).copied());
+        // A message of an attachment that is over: whoever sent it will learn.
+        let Some(port) = port else { return };
+        if let Err(refusal) = meeting
+            .hub
+            .handle_link(now, port, body, &mut self.relay.flow_ids)
+        {
+            let (id, epoch) = (meeting.id, meeting.epoch());
+            let _ = self.relay.say(now, link, id, epoch, Body::Refused(refusal));
+        }
+    }
+
+    /// Another edge of the region attaches: this edge is, or is said to be, its head.
+    fn child_attaches(&mut self, now: Now, key: usize, link: LinkId) {
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        let (id, epoch) = (meeting.id, meeting.epoch());
+        if !meeting.uplink.is_head() {
+            let _ = self
+                .relay
+                .say(now, link, id, epoch, Body::Refused(Refusal::NotMine));
+            return;
+        }
+        if let Some(old) = meeting.uplink.children.remove(&link) {
+            meeting.hub.remove_port(now, old);
+        }
+        let role = Role::Child {
+            head: self.config.node,
+        };
+        let _ = self
+            .relay
+            .say(now, link, id, epoch, Body::Attached { role });
+        let port = meeting.hub.add_link(now, link.index(), Direction::Down);
+        meeting.uplink.children.insert(link, port);
+    }
+
+    fn child_detaches(&mut self, now: Now, key: usize, link: LinkId) {
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        if let Some(port) = meeting.uplink.children.remove(&link) {
+            meeting.hub.remove_port(now, port);
+        }
+    }
+
+    /// The origin, or the head, has answered.
+    fn attached(&mut self, now: Now, key: usize, link: LinkId, role: Role) {
+        let me = self.config.node;
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        let uplink = &mut meeting.uplink;
+        if let Some(origin) = uplink.origin.as_mut().filter(|a| a.link == link) {
+            origin.attached = true;
+            let role = if role == (Role::Child { head: me }) {
+                Role::Head
+            } else {
+                role
+            };
+            if uplink.role != Some(role) {
+                uplink.role = Some(role);
+                uplink.head = None;
+            }
+            self.report_members(now, key);
+        } else if let Some(head) = uplink.head.as_mut().filter(|a| a.link == link) {
+            head.attached = true;
+        } else {
+            return;
+        }
+        self.move_media(now, key);
+        self.attach(now, key);
+    }
+
+    /// Makes the hub's upward port follow the link that media goes by. A fresh attachment gets a fresh port: both sides
+    /// begin anew.
+    fn move_media(&mut self, now: Now, key: usize) {
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        if let Some((_, port)) = meeting.uplink.media.take() {
+            meeting.hub.remove_port(now, port);
+        }
+        if let Some(link) = meeting.uplink.media_link() {
+            let port = meeting.hub.add_link(now, link.index(), Direction::Up);
+            meeting.uplink.media = Some((link, port));
+            if let Some(rtt) = self.relay.links().info(link).and_then(|i| i.rtt) {
+                meeting.hub.set_link_rtt(rtt);
+            }
+        }
+    }
+
+    fn refused(
+        &mut self,
+        now: Now,
+        key: usize,
+        link: LinkId,
+        refusal: Refusal,
+        out: &mut Outbox<EdgeOutput>,
+    ) {
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        let uplink = &mut meeting.uplink;
+        if uplink.head.is_some_and(|a| a.link == link) && refusal == Refusal::NotMine {
+            // Not the head (any more): the origin is asked again.
+            (uplink.head, uplink.role) = (None, None);
+            uplink.origin = uplink.origin.map(|a| Attachment {
+                attached: false,
+                ..a
+            });
+            uplink.retry = Some(now.mono + ATTACH_RETRY);
+        } else if matches!(refusal, Refusal::NotMine | Refusal::StaleEpoch(_)) {
+            let id = meeting.id;
+            uplink.origin = uplink.origin.map(|a| Attachment {
+                attached: false,
+                ..a
+            });
+            uplink.retry = Some(now.mono + ATTACH_RETRY);
+            out.events.push(EdgeOutput::NeedPlacement(id));
+        }
+    }
+
+    /// Tells the origin of everybody here; each comes back with a number.
+    fn report_members(&mut self, now: Now, key: usize) {
+        let Some(meeting) = self.meetings.get(key) else {
+            return;
+        };
+        let members: Vec<_> = meeting.local.values().cloned().collect();
+        for member in members {
+            self.request_change(now, key, RosterChange::Put(member));
+        }
+    }
+
+    /// Asks the origin to put a change into the roster. While there is none, nothing is lost: [`Self::report_members`] says
+    /// everything when it is attached to.
+    pub(super) fn request_change(&mut self, now: Now, key: usize, change: RosterChange) {
+        let Some(meeting) = self.meetings.get(key) else {
+            return;
+        };
+        if let Some(link) = meeting.uplink.control_link() {
+            let (id, epoch) = (meeting.id, meeting.epoch());
+            let _ = self
+                .relay
+                .say(now, link, id, epoch, Body::RosterRequest(change));
+        }
+    }
+
+    /// Says to origin and head that nobody is left here, and forgets the meeting.
+    pub(super) fn detach(&mut self, now: Now, key: usize) {
+        let Some(meeting) = self.meetings.get(key) else {
+            return;
+        };
+        let (id, epoch, uplink) = (meeting.id, meeting.epoch(), &meeting.uplink);
+        let links: Vec<LinkId> = [uplink.origin, uplink.head]
+            .into_iter()
+            .flatten()
+            .map(|a| a.link)
+            .collect();
+        for link in links {
+            let _ = self.relay.say(now, link, id, epoch, Body::Detach);
+        }
+        self.leave_tree(now, key);
+        self.drain_hub(now, key, None);
+        self.forget_meeting(key);
+    }
+
+    fn end_meeting(&mut self, now: Now, key: usize, reason: &str, out: &mut Outbox<EdgeOutput>) {
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        let waiting: Vec<_> = std::mem::take(&mut meeting.waiting);
+        for join in waiting {
+            let code = crate::signal::ErrorCode::NoMeeting;
+            let text = format!("{reason}: check the link, or ask for a new one");
+            out.events
+                .extend(super::command::refusal(join.socket, code, text));
+        }
+        let Some(meeting) = self.meetings.get(key) else {
+            return;
+        };
+        meeting.tell_all(
+            ServerMessage::Ended {
+                reason: reason.to_owned(),
+            },
+            &mut out.events,
+        );
+        let sockets: Vec<_> = meeting.sockets.values().copied().collect();
+        for socket in sockets {
+            if let Some(peer) = self.peers.of_socket(socket) {
+                self.remove_peer(now, peer, out);
+            }
+            out.events.push(EdgeOutput::Close(socket));
+        }
+        if self.meetings.contains(key) {
+            self.forget_meeting(key);
+        }
+    }
+
+    /// The nodes changed: a neighbour that was not known may be reached now.
+    pub(super) fn nodes_changed(&mut self, now: Now) {
+        let keys: Vec<usize> = self.meetings.iter().map(|(k, _)| k).collect();
+        for key in keys {
+            self.attach(now, key);
+        }
+    }
+
+    /// This node, for those who count it.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.config.node
+    }
+}

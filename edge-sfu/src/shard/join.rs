@@ -1,0 +1,471 @@
+//! Participants come, speak and go.
+
+use super::command::{complaint, refusal};
+use super::io::EdgeIo;
+use super::limits::{MEETINGS_MAX, WAITING_MAX};
+use super::meeting::{EdgeMeeting, floor_message};
+use super::peers::Entry;
+use super::sink::{Note, Sink};
+use super::{EdgeCommand, EdgeOutput, EdgeShard, Join, SocketId, new_hub};
+use crate::peer::Peer;
+use crate::sdp::Answer;
+use crate::signal::{
+    ClientMessage, ErrorCode, PublishLine, SIGNAL_VERSION, ServerMessage, SlotRole,
+};
+use relay_proto::control::{Member, RosterChange};
+use relay_proto::limits::NAME_CHARS_MAX;
+use relay_proto::{Now, Outbox, ParticipantId, TrackId, TrackKind};
+use sfu_core::hub::ViewerSlot;
+use std::time::Duration;
+
+/// Round trip assumed for a viewer that has not reported one.
+const ROUND_TRIP_DEFAULT: Duration = Duration::from_millis(100);
+
+impl EdgeShard {
+    pub(super) fn command(&mut self, now: Now, command: EdgeCommand, out: &mut Outbox<EdgeOutput>) {
+        match command {
+            EdgeCommand::Join(join) => self.join(now, *join, out),
+            EdgeCommand::Client { socket, message } => self.client(now, socket, message, out),
+            EdgeCommand::SocketClosed(socket) => {
+                if let Some(peer) = self.peers.of_socket(socket) {
+                    self.remove_peer(now, peer, out);
+                } else {
+                    for (_, meeting) in &mut self.meetings {
+                        meeting.waiting.retain(|join| join.socket != socket);
+                    }
+                }
+            }
+            EdgeCommand::Placement { meeting, placement } => {
+                self.placed(now, meeting, placement, out)
+            }
+            EdgeCommand::Nodes(nodes) => {
+                self.relay.set_nodes(nodes);
+                self.nodes_changed(now);
+            }
+        }
+    }
+
+    fn join(&mut self, now: Now, join: Join, out: &mut Outbox<EdgeOutput>) {
+        if self.peers.of_socket(join.socket).is_some() {
+            let text = "this socket is in a meeting already: open another for a second one";
+            out.events
+                .push(complaint(join.socket, ErrorCode::OutOfOrder, text));
+            return;
+        }
+        if self.peers.len() >= self.config.peers_max {
+            let text = "this edge is full: try one of the others, or again in a while";
+            out.events
+                .extend(refusal(join.socket, ErrorCode::Busy, text));
+            return;
+        }
+        let key = match self.by_id.get(&join.meeting) {
+            Some(key) => *key,
+            None if self.meetings.len() >= MEETINGS_MAX => {
+                let text = "this edge holds as many meetings as it can: try another edge";
+                out.events
+                    .extend(refusal(join.socket, ErrorCode::Busy, text));
+                return;
+            }
+            None => {
+                let hub = new_hub(self.config.node, &mut self.rng);
+                let key = self.meetings.insert(EdgeMeeting::new(join.meeting, hub));
+                self.by_id.insert(join.meeting, key);
+                key
+            }
+        };
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        if meeting.uplink.placement.is_some() {
+            self.admit(now, key, join, out);
+        } else if meeting.waiting.len() >= WAITING_MAX {
+            out.events.extend(refusal(
+                join.socket,
+                ErrorCode::Busy,
+                "too many wait for this meeting: try again",
+            ));
+        } else {
+            out.events.push(EdgeOutput::NeedPlacement(join.meeting));
+            meeting.waiting.push(join);
+        }
+    }
+
+    /// Lets a participant in: answers the offer, makes the peer, tells everybody.
+    pub(super) fn admit(&mut self, now: Now, key: usize, join: Join, out: &mut Outbox<EdgeOutput>) {
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        self.admitted = self.admitted.wrapping_add(1);
+        let participant = ParticipantId::new(self.config.node, self.admitted);
+        let accepted = Peer::accept(
+            now,
+            &self.config.peer,
+            participant,
+            &join.sdp,
+            &join.publish,
+            join.may_publish,
+            &mut self.rng,
+        );
+        let (peer, answer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                out.events
+                    .extend(refusal(join.socket, ErrorCode::Sdp, error.to_string()));
+                self.forget_if_empty(now, key);
+                return;
+            }
+        };
+        let peer_key = self.peers.next_key();
+        if self.gate.register(peer_key, peer.local_ice()).is_err() {
+            out.events.extend(refusal(
+                join.socket,
+                ErrorCode::Busy,
+                "too many are joining: try again in a second",
+            ));
+            self.forget_if_empty(now, key);
+            return;
+        }
+        let port = meeting
+            .hub
+            .add_peer(now, peer_key, participant, &viewer_slots(&peer));
+        let member = Member {
+            id: participant,
+            name: display_name(&join.name),
+            edge: self.config.node,
+            mic_muted: !has_source(&answer, TrackKind::Mic),
+            camera_off: !has_source(&answer, TrackKind::Camera),
+            publisher: join.may_publish,
+        };
+        meeting.local.insert(participant, member.clone());
+        meeting.sockets.insert(participant, join.socket);
+        let (floor, roster) = (floor_message(meeting.hub.floor()), meeting.roster.message());
+        let entry = Entry::new(peer, key, port, participant, join.socket, join.may_publish);
+        self.peers.insert(entry);
+        self.publish_sources(now, peer_key, &answer);
+        let joined = ServerMessage::Joined {
+            version: SIGNAL_VERSION,
+            meeting: join.meeting,
+            participant: participant.0,
+            region: self.config.region.clone(),
+            node: self.config.name.clone(),
+            sdp: answer.sdp,
+            slots: answer.slots,
+        };
+        for message in [joined, roster, floor] {
+            out.events.push(EdgeOutput::Send {
+                socket: join.socket,
+                message: Box::new(message),
+            });
+        }
+        self.request_change(now, key, RosterChange::Put(member));
+        self.touch(key);
+    }
+
+    /// Makes the hub's tracks follow what the answer accepted.
+    fn publish_sources(&mut self, now: Now, peer: usize, answer: &Answer) {
+        let Some(entry) = self.peers.get(peer) else {
+            return;
+        };
+        let (port, participant) = (entry.port, entry.participant);
+        let Some(meeting) = self.meetings.get_mut(entry.meeting) else {
+            return;
+        };
+        for kind in TrackKind::ALL {
+            let id = TrackId { participant, kind };
+            match answer.sources.iter().find(|s| s.kind == kind) {
+                Some(source) => {
+                    let flows = &mut self.relay.flow_ids;
+                    // A hub that is full forwards nothing of this source; its packets are counted there.
+                    let _ =
+                        meeting
+                            .hub
+                            .publish(now, port, id, source.codec, source.encodings, flows);
+                }
+                None => meeting.hub.withdraw(now, id),
+            }
+        }
+    }
+
+    fn client(
+        &mut self,
+        now: Now,
+        socket: SocketId,
+        message: ClientMessage,
+        out: &mut Outbox<EdgeOutput>,
+    ) {
+        let Some(peer) = self.peers.of_socket(socket) else {
+            let waiting = self
+                .meetings
+                .iter()
+                .any(|(_, m)| m.waiting.iter().any(|j| j.socket == socket));
+            if !waiting {
+                out.events
+                    .push(complaint(socket, ErrorCode::OutOfOrder, "join first"));
+            }
+            return;
+        };
+        match message {
+            ClientMessage::Join { .. } => {
+                let text = "this socket is in a meeting already";
+                out.events
+                    .push(complaint(socket, ErrorCode::OutOfOrder, text));
+            }
+            ClientMessage::Renegotiate { sdp, publish } => {
+                self.renegotiate(now, peer, &sdp, &publish, out)
+            }
+            ClientMessage::Mute { kind, muted } => self.mute(now, peer, kind.into(), muted, out),
+            ClientMessage::Layout {
+                pin,
+                strip,
+                max_bitrate_bps,
+            } => {
+                if let Some(entry) = self.peers.get(peer) {
+                    let (port, meeting) = (entry.port, entry.meeting);
+                    if let Some(meeting) = self.meetings.get_mut(meeting) {
+                        let strip = strip.map(|s| s as usize);
+                        meeting.hub.set_wishes(
+                            port,
+                            pin.map(ParticipantId),
+                            strip,
+                            max_bitrate_bps.map(u64::from),
+                        );
+                    }
+                    self.touch(meeting);
+                }
+            }
+            ClientMessage::Leave => {
+                self.remove_peer(now, peer, out);
+                out.events.push(EdgeOutput::Close(socket));
+            }
+            ClientMessage::Ping { id } => {
+                out.events.push(EdgeOutput::Send {
+                    socket,
+                    message: Box::new(ServerMessage::Pong { id }),
+                });
+            }
+        }
+    }
+
+    fn renegotiate(
+        &mut self,
+        now: Now,
+        peer: usize,
+        sdp: &str,
+        publish: &[PublishLine],
+        out: &mut Outbox<EdgeOutput>,
+    ) {
+        let Some(entry) = self.peers.get_mut(peer) else {
+            return;
+        };
+        let (socket, key, port, may_publish) =
+            (entry.socket, entry.meeting, entry.port, entry.may_publish);
+        let ice = entry.peer.local_ice().ufrag.clone();
+        let answer = match entry
+            .peer
+            .renegotiate(now, sdp, publish, may_publish, &mut self.rng)
+        {
+            Ok(answer) => answer,
+            Err(error) => {
+                out.events
+                    .push(complaint(socket, ErrorCode::Sdp, error.to_string()));
+                return;
+            }
+        };
+        if entry.peer.local_ice().ufrag != ice
+            && self.gate.register(peer, entry.peer.local_ice()).is_err()
+        {
+            out.events.push(complaint(
+                socket,
+                ErrorCode::Busy,
+                "ICE restart refused: try again",
+            ));
+            return;
+        }
+        let slots = viewer_slots(&entry.peer);
+        if let Some(meeting) = self.meetings.get_mut(key) {
+            meeting.hub.set_slots(now, port, &slots);
+        }
+        self.publish_sources(now, peer, &answer);
+        let message = ServerMessage::Renegotiated {
+            sdp: answer.sdp,
+            slots: answer.slots,
+        };
+        out.events.push(EdgeOutput::Send {
+            socket,
+            message: Box::new(message),
+        });
+        self.peers.rearm(peer);
+        self.touch(key);
+    }
+
+    fn mute(
+        &mut self,
+        now: Now,
+        peer: usize,
+        kind: TrackKind,
+        muted: bool,
+        out: &mut Outbox<EdgeOutput>,
+    ) {
+        let Some(entry) = self.peers.get(peer) else {
+            return;
+        };
+        let (key, participant, socket) = (entry.meeting, entry.participant, entry.socket);
+        if !entry.may_publish {
+            out.events.push(complaint(
+                socket,
+                ErrorCode::Forbidden,
+                "your token does not grant publishing",
+            ));
+            return;
+        }
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        meeting.hub.mute(now, TrackId { participant, kind }, muted);
+        let Some(member) = meeting.local.get_mut(&participant) else {
+            return;
+        };
+        match kind {
+            TrackKind::Mic => member.mic_muted = muted,
+            TrackKind::Camera => member.camera_off = muted,
+            TrackKind::Screen => {}
+        }
+        let change = RosterChange::Put(member.clone());
+        self.request_change(now, key, change);
+        self.touch(key);
+    }
+
+    /// A participant is gone: everything of theirs goes.
+    pub(super) fn remove_peer(&mut self, now: Now, peer: usize, out: &mut Outbox<EdgeOutput>) {
+        let Some(mut entry) = self.peers.remove(peer) else {
+            return;
+        };
+        self.gate.remove(peer);
+        entry.peer.close(now, &mut out.net);
+        let key = entry.meeting;
+        if let Some(meeting) = self.meetings.get_mut(key) {
+            meeting.hub.remove_port(now, entry.port);
+            meeting.local.remove(&entry.participant);
+            meeting.sockets.remove(&entry.participant);
+            meeting.slots.remove(&peer);
+        }
+        self.request_change(now, key, RosterChange::Remove(entry.participant));
+        self.drain_hub(now, key, Some(out));
+        self.forget_if_empty(now, key);
+        self.touch(key);
+    }
+
+    fn forget_if_empty(&mut self, now: Now, key: usize) {
+        let empty = self.meetings.get(key).is_some_and(|m| {
+            m.local.is_empty() && m.waiting.is_empty() && m.uplink.children.is_empty()
+        });
+        if empty {
+            self.detach(now, key);
+        }
+    }
+
+    pub(super) fn forget_meeting(&mut self, key: usize) {
+        if let Some(meeting) = self.meetings.try_remove(key) {
+            self.by_id.remove(&meeting.id);
+            self.past.add(&meeting.hub.counters());
+            self.dirty.retain(|k| *k != key);
+            self.relay.forget_meeting(key);
+        }
+    }
+
+    pub(super) fn peer_deadline(&mut self, now: Now, key: usize, out: &mut Outbox<EdgeOutput>) {
+        let Self {
+            peers,
+            meetings,
+            notes,
+            drops,
+            ..
+        } = self;
+        let Some(entry) = peers.get_mut(key) else {
+            return;
+        };
+        let Some(meeting) = meetings.get_mut(entry.meeting) else {
+            return;
+        };
+        let mut sink = Sink {
+            now,
+            hub: &mut meeting.hub,
+            port: entry.port,
+            participant: entry.participant,
+            notes,
+            drops,
+        };
+        entry.peer.on_deadline(now, &mut out.net, &mut sink);
+        self.peers.rearm(key);
+        self.settle_notes(now, key, out);
+    }
+
+    /// Does what a peer said while it was borrowed.
+    pub(super) fn settle_notes(&mut self, now: Now, peer: usize, out: &mut Outbox<EdgeOutput>) {
+        let mut notes = std::mem::take(&mut self.notes);
+        for note in notes.drain(..) {
+            let Some(entry) = self.peers.get_mut(peer) else {
+                break;
+            };
+            let (port, key, socket) = (entry.port, entry.meeting, entry.socket);
+            let rtt = entry.peer.round_trip().unwrap_or(ROUND_TRIP_DEFAULT);
+            let Some(meeting) = self.meetings.get_mut(key) else {
+                break;
+            };
+            match note {
+                Note::Connected => {
+                    entry.connected = true;
+                    self.gate.opened(peer);
+                    meeting.hub.peer_connected(now, port);
+                }
+                Note::Nack(slot, seq) => {
+                    let mut io = EdgeIo {
+                        peers: &mut self.peers,
+                        relay: &mut self.relay,
+                        net: &mut out.net,
+                    };
+                    meeting.hub.nack(now, port, slot.0, seq, rtt, &mut io);
+                }
+                Note::Key(slot) => meeting.hub.viewer_wants_key(now, port, slot.0),
+                Note::Estimate(bps) => meeting.hub.set_estimate(port, bps),
+                Note::Closed(reason) => {
+                    let text = format!("the media connection is gone ({reason:?}): join again");
+                    out.events
+                        .extend(refusal(socket, ErrorCode::Unavailable, text));
+                    self.remove_peer(now, peer, out);
+                }
+            }
+        }
+        self.notes = notes;
+    }
+}
+
+fn has_source(answer: &Answer, kind: TrackKind) -> bool {
+    answer.sources.iter().any(|s| s.kind == kind)
+}
+
+fn viewer_slots(peer: &Peer) -> Vec<ViewerSlot> {
+    peer.slots()
+        .iter()
+        .map(|slot| match slot.role {
+            SlotRole::Audio => ViewerSlot::Audio,
+            SlotRole::Main | SlotRole::Strip => ViewerSlot::Video,
+            SlotRole::Screen => ViewerSlot::Screen,
+        })
+        .collect()
+}
+
+/// A name to show: control characters out, at most [`NAME_CHARS_MAX`] characters, never empty.
+fn display_name(name: &str) -> String {
+    let clean: String = name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(NAME_CHARS_MAX)
+        .collect();
+    let clean = clean.trim();
+    if clean.is_empty() {
+        "Guest".to_owned()
+    } else {
+        clean.to_owned()
+    }
+}

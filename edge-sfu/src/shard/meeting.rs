@@ -1,0 +1,110 @@
+//! One meeting at one edge: its hub, its place in the tree, its roster.
+
+use super::command::{EdgeOutput, Join, Placement, SocketId};
+use super::roster::Roster;
+use super::uplink::Uplink;
+use crate::signal::{ServerMessage, SlotState};
+use relay_proto::control::{Floor, Member};
+use relay_proto::{Encoding, Epoch, MeetingId, ParticipantId};
+use sfu_core::hub::Hub;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One meeting at this edge.
+#[derive(Debug)]
+pub(super) struct EdgeMeeting {
+    pub(super) id: MeetingId,
+    pub(super) hub: Hub,
+    pub(super) uplink: Uplink,
+    pub(super) roster: Roster,
+    /// Joins that wait for the placement.
+    pub(super) waiting: Vec<Join>,
+    /// Participants here, as the origin is told of them.
+    pub(super) local: BTreeMap<ParticipantId, Member>,
+    /// Sockets of the participants here.
+    pub(super) sockets: BTreeMap<ParticipantId, SocketId>,
+    /// Slots whose content changed in this turn, by peer.
+    pub(super) slots: BTreeMap<usize, Vec<(u16, Option<(ParticipantId, Encoding)>)>>,
+    /// The floor as clients know it.
+    pub(super) told: Floor,
+    /// Whether it waits to be flushed.
+    pub(super) queued: bool,
+}
+
+impl EdgeMeeting {
+    pub(super) fn new(id: MeetingId, hub: Hub) -> Self {
+        Self {
+            id,
+            hub,
+            uplink: Uplink::default(),
+            roster: Roster::default(),
+            waiting: Vec::new(),
+            local: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            told: Floor::default(),
+            queued: false,
+        }
+    }
+
+    /// The epoch under which this edge speaks of the meeting.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.uplink
+            .placement
+            .map_or(Epoch(0), |p: Placement| p.epoch)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        [
+            self.hub.deadline(),
+            self.roster.deadline(),
+            self.uplink.retry,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Says something to every participant here.
+    pub(super) fn tell_all(&self, message: ServerMessage, out: &mut Vec<EdgeOutput>) {
+        if self.sockets.is_empty() {
+            return;
+        }
+        let sockets = self.sockets.values().copied().collect();
+        out.push(EdgeOutput::SendAll {
+            sockets,
+            message: Arc::new(message),
+        });
+    }
+
+    /// Tells clients of a new floor.
+    pub(super) fn tell_floor(&mut self, out: &mut Vec<EdgeOutput>) {
+        let floor = self.hub.floor();
+        if self.told == *floor {
+            return;
+        }
+        self.told = floor.clone();
+        self.tell_all(floor_message(&self.told), out);
+    }
+}
+
+pub(super) fn floor_message(floor: &Floor) -> ServerMessage {
+    ServerMessage::Floor {
+        main: floor.main.map(|p| p.0),
+        recent: floor.recent.iter().map(|p| p.0).collect(),
+    }
+}
+
+/// A slot's content as the client is told: mids are the peer's.
+pub(super) fn slot_state(
+    mid: &str,
+    shown: Option<(ParticipantId, Encoding)>,
+    is_audio: bool,
+) -> SlotState {
+    SlotState {
+        mid: mid.to_owned(),
+        participant: shown.map(|(p, _)| p.0),
+        rid: shown.filter(|_| !is_audio).map(|(_, e)| e.rid().to_owned()),
+    }
+}

@@ -1,0 +1,120 @@
+//! The meeting's roster, in the one order that everybody sees.
+
+use relay_proto::control::{Body, Member, RosterChange};
+use relay_proto::limits::SNAPSHOT_MEMBERS_MAX;
+use relay_proto::{NodeId, ParticipantId};
+use std::collections::BTreeMap;
+
+/// Members of one meeting: 1,000 participants, and as many attendees again.
+pub(crate) const MEMBERS_MAX: usize = 2_000;
+
+/// Everybody, and the number of the last change.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    seq: u64,
+    members: BTreeMap<ParticipantId, Member>,
+}
+
+impl Roster {
+    /// Puts a change in order. `None`: it changes nothing, or the meeting is full.
+    pub(crate) fn apply(&mut self, change: RosterChange) -> Option<Body> {
+        match &change {
+            RosterChange::Put(member) => {
+                let full =
+                    self.members.len() >= MEMBERS_MAX && !self.members.contains_key(&member.id);
+                if full || self.members.get(&member.id) == Some(member) {
+                    return None;
+                }
+                self.members.insert(member.id, member.clone());
+            }
+            RosterChange::Remove(id) => {
+                self.members.remove(id)?;
+            }
+        }
+        self.seq += 1;
+        Some(Body::Roster {
+            seq: self.seq,
+            change,
+        })
+    }
+
+    /// The messages of a snapshot.
+    pub(crate) fn snapshot(&self) -> Vec<Body> {
+        let members: Vec<Member> = self.members.values().cloned().collect();
+        let chunks: Vec<&[Member]> = if members.is_empty() {
+            vec![&[]]
+        } else {
+            members.chunks(SNAPSHOT_MEMBERS_MAX).collect()
+        };
+        let last = chunks.len() - 1;
+        let message = |(i, chunk): (usize, &&[Member])| Body::RosterSnapshot {
+            seq: self.seq,
+            members: chunk.to_vec(),
+            first: i == 0,
+            last: i == last,
+        };
+        chunks.iter().enumerate().map(message).collect()
+    }
+
+    /// Everybody who entered at `edge`.
+    pub(crate) fn of_edge(&self, edge: NodeId) -> Vec<ParticipantId> {
+        self.members
+            .values()
+            .filter(|m| m.edge == edge)
+            .map(|m| m.id)
+            .collect()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(id: u32) -> Member {
+        Member {
+            id: ParticipantId(id),
+            name: String::new(),
+            edge: NodeId(id % 2 + 1),
+            mic_muted: false,
+            camera_off: false,
+            publisher: true,
+        }
+    }
+
+    #[test]
+    fn each_change_gets_the_next_number_and_a_repetition_none() {
+        let mut roster = Roster::default();
+        assert!(matches!(
+            roster.apply(RosterChange::Put(member(1))),
+            Some(Body::Roster { seq: 1, .. })
+        ));
+        assert_eq!(roster.apply(RosterChange::Put(member(1))), None);
+        assert!(matches!(
+            roster.apply(RosterChange::Remove(ParticipantId(1))),
+            Some(Body::Roster { seq: 2, .. })
+        ));
+        assert_eq!(roster.apply(RosterChange::Remove(ParticipantId(1))), None);
+    }
+
+    #[test]
+    fn a_large_roster_is_told_in_parts() {
+        let mut roster = Roster::default();
+        for id in 0..450 {
+            roster.apply(RosterChange::Put(member(id)));
+        }
+        let ends: Vec<(bool, bool)> = roster
+            .snapshot()
+            .iter()
+            .map(|body| match body {
+                Body::RosterSnapshot { first, last, .. } => (*first, *last),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(ends, [(true, false), (false, false), (false, true)]);
+    }
+}

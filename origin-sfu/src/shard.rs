@@ -1,0 +1,305 @@
+//! One shard of an origin, as one machine.
+
+use crate::meeting::OriginMeeting;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::RngCore;
+use relay_proto::control::Codec;
+use relay_proto::links::{LinkEvent, Links};
+use relay_proto::{
+    Epoch, FlowId, Machine, MeetingId, Net, NodeId, Now, NtpTime, Outbox, Progress, ShardInput,
+    Socket,
+};
+use sfu_core::alarms::Alarms;
+use sfu_core::clock::LinkSenderReport;
+use sfu_core::hub::{Hub, HubCounters, HubIo};
+use sfu_core::relay::{NodeAddress, Relay};
+use sfu_core::{DropReason, Drops, Packet, SlotPacket};
+use slab::Slab;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+/// Meetings of one shard: hundreds a node (REQUIREMENTS), rounded up.
+const MEETINGS_MAX: usize = 2_000;
+
+/// What an origin shard needs to know of itself.
+#[derive(Clone, Debug)]
+pub struct OriginConfig {
+    /// This node.
+    pub node: NodeId,
+}
+
+/// What the shard is told.
+#[derive(Clone, Debug)]
+pub enum OriginCommand {
+    /// This node is the origin of a meeting, under this epoch.
+    Granted {
+        /// The meeting.
+        meeting: MeetingId,
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// This node is not the origin of this meeting (any more).
+    Revoked {
+        /// The meeting.
+        meeting: MeetingId,
+        /// Whether it is over everywhere.
+        ended: bool,
+    },
+    /// All nodes there are.
+    Nodes(Vec<NodeAddress>),
+}
+
+/// What the shard wants.
+#[derive(Clone, Debug)]
+pub enum OriginOutput {
+    /// Somebody thinks this node is the origin: ask the topology, and answer with `Granted` or `Revoked`.
+    NeedPlacement(MeetingId),
+    /// For the logs: a link came up or went down.
+    Link {
+        /// The neighbour.
+        node: NodeId,
+        /// Whether it is up.
+        up: bool,
+        /// Why it is not.
+        reason: String,
+    },
+}
+
+/// One shard of an origin.
+pub struct OriginShard {
+    config: OriginConfig,
+    rng: ChaCha12Rng,
+    pub(crate) relay: Relay,
+    pub(crate) link_events: Vec<LinkEvent>,
+    pub(crate) meetings: Slab<OriginMeeting>,
+    pub(crate) by_id: BTreeMap<MeetingId, usize>,
+    alarms: Alarms,
+    pub(crate) dirty: VecDeque<usize>,
+    pub(crate) drops: Drops,
+    pub(crate) past: HubCounters,
+}
+
+/// An origin's hubs have links only.
+struct OriginIo<'a> {
+    relay: &'a mut Relay,
+    net: &'a mut Net,
+}
+
+impl HubIo for OriginIo<'_> {
+    fn is_full(&self) -> bool {
+        self.net.is_full()
+    }
+
+    fn slot(&mut self, _: Now, _: usize, _: u16, _: &SlotPacket<'_>) -> Result<(), DropReason> {
+        Err(DropReason::NotConnected)
+    }
+
+    fn link(
+        &mut self,
+        now: Now,
+        target: usize,
+        flow: FlowId,
+        codec: Codec,
+        packet: &Packet<'_>,
+    ) -> Result<(), DropReason> {
+        self.relay.send_media(now, target, flow, codec, packet)
+    }
+
+    fn slot_report(&mut self, _: Now, _: usize, _: u16, _: NtpTime, _: u32) {}
+
+    fn link_report(&mut self, now: Now, target: usize, flow: FlowId, report: LinkSenderReport) {
+        self.relay.send_report(now, target, flow, &report);
+    }
+}
+
+impl OriginShard {
+    /// A shard without meetings.
+    #[must_use]
+    pub fn new(config: OriginConfig, links: Links, rng: ChaCha12Rng) -> Self {
+        Self {
+            config,
+            rng,
+            relay: Relay::new(links),
+            link_events: Vec::new(),
+            meetings: Slab::new(),
+            by_id: BTreeMap::new(),
+            alarms: Alarms::default(),
+            dirty: VecDeque::new(),
+            drops: Drops::default(),
+            past: HubCounters::default(),
+        }
+    }
+
+    /// The links with their counters.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        self.relay.links()
+    }
+
+    /// Meetings this shard is the origin of.
+    #[must_use]
+    pub fn meetings(&self) -> usize {
+        self.meetings.len()
+    }
+
+    /// Participants of all its meetings.
+    #[must_use]
+    pub fn participants(&self) -> usize {
+        self.meetings.iter().map(|(_, m)| m.roster.len()).sum()
+    }
+
+    /// Counters of all hubs, and of what never reached one.
+    #[must_use]
+    pub fn counters(&self) -> HubCounters {
+        let mut sum = self.past.clone();
+        for (_, meeting) in &self.meetings {
+            sum.add(&meeting.hub.counters());
+        }
+        sum.drops.add(&self.drops);
+        sum
+    }
+
+    fn command(&mut self, now: Now, command: OriginCommand) {
+        match command {
+            OriginCommand::Granted { meeting, epoch } => self.granted(now, meeting, epoch),
+            OriginCommand::Revoked { meeting, ended } => {
+                if let Some(key) = self.by_id.get(&meeting).copied() {
+                    self.end(now, key, ended);
+                }
+            }
+            OriginCommand::Nodes(nodes) => self.relay.set_nodes(nodes),
+        }
+    }
+
+    fn granted(&mut self, now: Now, id: MeetingId, epoch: Epoch) {
+        if let Some(key) = self.by_id.get(&id).copied() {
+            match self.meetings.get(key) {
+                Some(meeting) if meeting.epoch >= epoch => return,
+                // Granted anew under a later epoch: edges attach anew.
+                _ => self.end(now, key, false),
+            }
+        }
+        if self.meetings.len() >= MEETINGS_MAX {
+            return;
+        }
+        let hub = Hub::new(self.config.node, self.rng.next_u64());
+        let key = self.meetings.insert(OriginMeeting::new(id, epoch, hub));
+        self.by_id.insert(id, key);
+    }
+
+    pub(crate) fn touch(&mut self, key: usize) {
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        if !std::mem::replace(&mut meeting.queued, true) {
+            self.dirty.push_back(key);
+        }
+    }
+
+    fn drain_hub(&mut self, now: Now, key: usize) {
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        let whose = (key, meeting.id, meeting.epoch);
+        for event in meeting.hub.take_events() {
+            // What is left concerns peers, and an origin has none.
+            let _ = self.relay.obey(now, whose, event);
+        }
+        self.alarms.arm(key, meeting.deadline());
+    }
+
+    fn flush_meeting(&mut self, now: Now, key: usize, net: &mut Net) -> Progress {
+        self.drain_hub(now, key);
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return Progress::Done;
+        };
+        let progress = meeting.hub.flush(
+            now,
+            &mut OriginIo {
+                relay: &mut self.relay,
+                net,
+            },
+        );
+        self.drain_hub(now, key);
+        progress
+    }
+}
+
+impl Machine for OriginShard {
+    type Input<'a> = ShardInput<'a, OriginCommand>;
+    type Output = OriginOutput;
+
+    fn handle(
+        &mut self,
+        now: Now,
+        input: ShardInput<'_, OriginCommand>,
+        out: &mut Outbox<OriginOutput>,
+    ) {
+        match input {
+            ShardInput::Datagram {
+                socket: Socket::Relay,
+                from,
+                ecn,
+                data,
+            } => {
+                self.relay
+                    .handle(now, from, ecn, data, out, &mut self.link_events);
+                self.handle_link_events(now, out);
+            }
+            ShardInput::Datagram {
+                socket: Socket::Media,
+                ..
+            } => self.drops.count(DropReason::NotWebRtc),
+            ShardInput::Command(command) => self.command(now, command),
+        }
+    }
+
+    fn flush(&mut self, now: Now, out: &mut Outbox<OriginOutput>) -> Progress {
+        while let Some(key) = self.dirty.front().copied() {
+            if self.flush_meeting(now, key, &mut out.net) == Progress::More {
+                return Progress::More;
+            }
+            self.dirty.pop_front();
+            if let Some(meeting) = self.meetings.get_mut(key) {
+                meeting.queued = false;
+            }
+        }
+        let progress = self.relay.flush(now, out, &mut self.link_events);
+        self.handle_link_events(now, out);
+        if self.dirty.is_empty() {
+            progress
+        } else {
+            Progress::More
+        }
+    }
+
+    fn on_deadline(&mut self, now: Now, out: &mut Outbox<OriginOutput>) {
+        self.relay.on_deadline(now, out, &mut self.link_events);
+        self.handle_link_events(now, out);
+        while let Some(key) = self.alarms.pop_due(now.mono) {
+            let due = self.meetings.get(key).and_then(OriginMeeting::deadline);
+            if due.is_some_and(|at| at <= now.mono) {
+                if let Some(meeting) = self.meetings.get_mut(key) {
+                    meeting.hub.on_deadline(now);
+                    // An origin publishes nothing of its own; polling keeps the source quiet.
+                    let _ = meeting.hub.poll_digest(now);
+                    let floor = meeting.floor.on_deadline(now);
+                    self.publish_floor(now, key, floor);
+                }
+                self.expire_edges(now, key);
+                self.touch(key);
+            }
+            self.alarms.arm(
+                key,
+                self.meetings.get(key).and_then(OriginMeeting::deadline),
+            );
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        [self.relay.deadline(), self.alarms.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}

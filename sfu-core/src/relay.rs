@@ -1,0 +1,284 @@
+//! The relay side of a shard, the same at edges and origins: its links, and whose their flows are.
+
+use crate::canonical::write_link_rtp;
+use crate::clock::LinkSenderReport;
+use crate::drop_reason::DropReason;
+use crate::hub::{FlowIds, HubEvent, PortId};
+use crate::packet::Packet;
+use relay_proto::control::{Body, Codec, Control};
+use relay_proto::links::{LinkDrop, LinkEvent, LinkId, LinkInput, Links};
+use relay_proto::{Epoch, FlowId, Lane, Machine, MeetingId, NodeId, Now, Outbox, Progress};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// Where packets of a flow belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowOwner {
+    /// The owner's key of the meeting.
+    pub meeting: usize,
+    /// The hub's port for the link.
+    pub port: PortId,
+}
+
+/// A neighbour's addresses, as the topology's record of it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeAddress {
+    /// The node.
+    pub node: NodeId,
+    /// Its region.
+    pub region: String,
+    /// Relay address of each lane, or one for all.
+    pub relay: Vec<SocketAddr>,
+}
+
+impl NodeAddress {
+    /// The relay address for a lane.
+    #[must_use]
+    pub fn relay_of(&self, lane: Lane) -> Option<SocketAddr> {
+        self.relay
+            .get(usize::from(lane.0))
+            .or_else(|| self.relay.last())
+            .copied()
+    }
+}
+
+/// The links of a shard with the flows that come over them.
+#[derive(Debug)]
+pub struct Relay {
+    links: Links,
+    nested: Outbox<LinkEvent>,
+    /// Link ids by their dense index, which is what hubs know a link by.
+    ids: Vec<Option<LinkId>>,
+    flows: BTreeMap<(usize, FlowId), FlowOwner>,
+    nodes: BTreeMap<NodeId, NodeAddress>,
+    /// Gives out the flow ids of this shard.
+    pub flow_ids: FlowIds,
+}
+
+impl Relay {
+    /// Over links that were made for this shard.
+    #[must_use]
+    pub fn new(links: Links) -> Self {
+        Self {
+            links,
+            nested: Outbox::nested(),
+            ids: Vec::new(),
+            flows: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            flow_ids: FlowIds::default(),
+        }
+    }
+
+    /// The nodes there are now.
+    pub fn set_nodes(&mut self, nodes: Vec<NodeAddress>) {
+        self.nodes = nodes.into_iter().map(|n| (n.node, n)).collect();
+    }
+
+    /// What is known of a node.
+    #[must_use]
+    pub fn node(&self, node: NodeId) -> Option<&NodeAddress> {
+        self.nodes.get(&node)
+    }
+
+    /// Wants a link to `node` for `lane`; none while its address is not known. Idempotent.
+    pub fn connect(&mut self, now: Now, node: NodeId, lane: Lane) -> Option<LinkId> {
+        let addr = self.nodes.get(&node)?.relay_of(lane)?;
+        let link = self.links.connect(now, node, lane, addr);
+        self.note(link);
+        Some(link)
+    }
+
+    /// Whether a link is up.
+    #[must_use]
+    pub fn is_up(&self, link: LinkId) -> bool {
+        self.links.info(link).is_some_and(|i| i.up)
+    }
+
+    /// The links themselves.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+
+    fn note(&mut self, link: LinkId) {
+        let index = link.index();
+        if self.ids.len() <= index {
+            self.ids.resize(index + 1, None);
+        }
+        self.ids[index] = Some(link);
+    }
+
+    /// The link of a dense index.
+    #[must_use]
+    pub fn id(&self, index: usize) -> Option<LinkId> {
+        self.ids.get(index).copied().flatten()
+    }
+
+    /// Takes a datagram of the relay socket; what it brought is left in `events`.
+    pub fn handle<T>(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        ecn: u8,
+        data: &mut [u8],
+        out: &mut Outbox<T>,
+        events: &mut Vec<LinkEvent>,
+    ) {
+        let Self { links, nested, .. } = self;
+        out.lend(nested, |nested| {
+            links.handle(now, LinkInput::Datagram { from, ecn, data }, nested)
+        });
+        self.collect(events);
+    }
+
+    /// Pumps what waits into the outbox.
+    pub fn flush<T>(
+        &mut self,
+        now: Now,
+        out: &mut Outbox<T>,
+        events: &mut Vec<LinkEvent>,
+    ) -> Progress {
+        let Self { links, nested, .. } = self;
+        let progress = out.lend(nested, |nested| links.flush(now, nested));
+        self.collect(events);
+        progress
+    }
+
+    /// Does what is due on the links.
+    pub fn on_deadline<T>(&mut self, now: Now, out: &mut Outbox<T>, events: &mut Vec<LinkEvent>) {
+        if self.links.deadline().is_none_or(|at| at > now.mono) {
+            return;
+        }
+        let Self { links, nested, .. } = self;
+        out.lend(nested, |nested| links.on_deadline(now, nested));
+        self.collect(events);
+    }
+
+    /// When the links next want to be woken.
+    #[must_use]
+    pub fn deadline(&self) -> Option<std::time::Instant> {
+        self.links.deadline()
+    }
+
+    fn collect(&mut self, events: &mut Vec<LinkEvent>) {
+        for event in &self.nested.events {
+            if let LinkEvent::Up { link, .. } = event {
+                let link = *link;
+                let index = link.index();
+                if self.ids.len() <= index {
+                    self.ids.resize(index + 1, None);
+                }
+                self.ids[index] = Some(link);
+            }
+        }
+        events.append(&mut self.nested.events);
+    }
+
+    /// Whose a flow of a link is.
+    #[must_use]
+    pub fn owner(&self, link: LinkId, flow: FlowId) -> Option<FlowOwner> {
+        self.flows.get(&(link.index(), flow)).copied()
+    }
+
+    /// The flows of this link are void: it went down.
+    pub fn forget_flows(&mut self, link: LinkId) {
+        self.flows.retain(|(index, _), _| *index != link.index());
+    }
+
+    /// The flows of this meeting are void: it is over here.
+    pub fn forget_meeting(&mut self, meeting: usize) {
+        self.flows.retain(|_, owner| owner.meeting != meeting);
+    }
+
+    /// Says something about a meeting to the neighbour behind a link.
+    ///
+    /// # Errors
+    /// The link is not up; whoever attaches again is told everything anew.
+    pub fn say(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        meeting: MeetingId,
+        epoch: Epoch,
+        body: Body,
+    ) -> Result<(), LinkDrop> {
+        self.links.send_control(
+            now,
+            link,
+            &Control {
+                meeting,
+                epoch,
+                body,
+            },
+        )
+    }
+
+    /// Carries out those events of a hub that concern links; gives the others back.
+    pub fn obey(
+        &mut self,
+        now: Now,
+        meeting: (usize, MeetingId, Epoch),
+        event: HubEvent,
+    ) -> Option<HubEvent> {
+        let (key, id, epoch) = meeting;
+        match event {
+            HubEvent::Send { link, body } => {
+                if let Some(link) = self.id(link) {
+                    // A link that is down is attached to again, and then everything is said anew.
+                    let _ = self.say(now, link, id, epoch, body);
+                }
+                None
+            }
+            HubEvent::FlowOpened { link, flow, port } => {
+                self.flows
+                    .insert((link, flow), FlowOwner { meeting: key, port });
+                None
+            }
+            HubEvent::FlowClosed { link, flow } => {
+                self.flows.remove(&(link, flow));
+                None
+            }
+            other => Some(other),
+        }
+    }
+
+    /// Sends one packet of a flow.
+    ///
+    /// # Errors
+    /// Why it was dropped.
+    pub fn send_media(
+        &mut self,
+        now: Now,
+        index: usize,
+        flow: FlowId,
+        codec: Codec,
+        packet: &Packet<'_>,
+    ) -> Result<(), DropReason> {
+        let link = self.id(index).ok_or(DropReason::NotConnected)?;
+        let write = |buf: &mut [u8]| write_link_rtp(packet, codec, buf);
+        self.links
+            .send_media(now, link, flow, &packet.facts, write)
+            .map_err(|drop| match drop {
+                LinkDrop::UnknownLink | LinkDrop::NotUp => DropReason::NotConnected,
+                LinkDrop::TooLarge | LinkDrop::Empty => DropReason::TooLarge,
+                LinkDrop::Queue | LinkDrop::Backlog => DropReason::LinkQueue,
+            })
+    }
+
+    /// Sends a sender report of a flow.
+    pub fn send_report(&mut self, now: Now, index: usize, flow: FlowId, report: &LinkSenderReport) {
+        if let Some(link) = self.id(index) {
+            let _ = self.links.send_rtcp(now, link, flow, &report.write());
+        }
+    }
+
+    /// What to add to the clock of the neighbour to get ours, microseconds; 0 before the clocks were compared.
+    #[must_use]
+    pub fn to_our_clock_us(&self, link: LinkId) -> i64 {
+        -self
+            .links
+            .info(link)
+            .and_then(|i| i.clock_offset_us)
+            .unwrap_or(0)
+    }
+}
