@@ -15,11 +15,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Browsers answer within a round trip; the RFC's 1 s costs a lost flight a second of silence (RFC 6347 section
-/// 4.2.4.1 allows less in known environments). Doubles with every resend.
-const FLIGHT_RTO: Duration = Duration::from_millis(400);
-/// 0.4 + 0.8 + 1.6 + 3.2 s: the fifth try would come after [`super::ice::HANDSHAKE_MAX`].
-const FLIGHT_RETRIES: usize = 4;
+/// The client's timer drives the handshake: a hello that comes again is answered again, and browsers repeat theirs
+/// after 50..400 ms. Ours only helps a client whose answer was lost, and must not fire before the client's own: the
+/// `rtc` client (first time-out 1 s) stops resending once it sees our flight twice. dimpl varies this by a quarter.
+const FLIGHT_RTO: Duration = Duration::from_millis(1_500);
+/// 1.5 + 3 + 6 s: the fourth try would come after [`super::ice::HANDSHAKE_MAX`].
+const FLIGHT_RETRIES: usize = 3;
 /// We seal a Finished, its resends and a close_notify, nothing else. dimpl draws the explicit nonce of an AES-GCM
 /// record at random (the pattern of CVE-2026-26014); among 256 of 2^64 a collision has a chance of 2^-49.
 const RECORDS_SEALED_MAX: u64 = 256;
