@@ -22,9 +22,7 @@ pub enum OfferError {
         max: usize,
     },
     /// Too many m-lines.
-    #[error(
-        "the offer has {lines} m-lines, at most {max} are answered: offer fewer receive slots"
-    )]
+    #[error("the offer has {lines} m-lines, at most {max} are answered: offer fewer receive slots")]
     TooManyMediaLines {
         /// How many it has.
         lines: usize,
@@ -86,7 +84,9 @@ pub enum OfferError {
         kind: relay_proto::TrackKind,
     },
     /// Two m-lines for one kind.
-    #[error("`publish` names two m-lines for {kind:?}; a participant publishes at most one of each")]
+    #[error(
+        "`publish` names two m-lines for {kind:?}; a participant publishes at most one of each"
+    )]
     TwoOfAKind {
         /// Which kind.
         kind: relay_proto::TrackKind,

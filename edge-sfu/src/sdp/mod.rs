@@ -41,3 +41,6 @@ pub struct SourceLine {
     /// Its encodings.
     pub encodings: EncodingSet,
 }
+
+#[cfg(test)]
+mod tests;

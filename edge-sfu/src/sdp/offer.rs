@@ -44,7 +44,9 @@ impl OfferCodec {
     /// The payload type that this RTX codec repairs.
     #[must_use]
     pub fn apt(&self) -> Option<u8> {
-        self.fmtp.split(';').find_map(|p| p.trim().strip_prefix("apt=")?.trim().parse().ok())
+        self.fmtp
+            .split(';')
+            .find_map(|p| p.trim().strip_prefix("apt=")?.trim().parse().ok())
     }
 }
 
@@ -93,14 +95,22 @@ impl Offer {
     /// See [`OfferError`]: each says what to do.
     pub fn parse(text: &str) -> Result<Self, OfferError> {
         if text.len() > OFFER_BYTES_MAX {
-            return Err(OfferError::TooLong { bytes: text.len(), max: OFFER_BYTES_MAX });
+            return Err(OfferError::TooLong {
+                bytes: text.len(),
+                max: OFFER_BYTES_MAX,
+            });
         }
         if text.bytes().filter(|b| *b == b'\n').count() > OFFER_LINES_MAX {
-            return Err(OfferError::TooManyLines { max: OFFER_LINES_MAX });
+            return Err(OfferError::TooManyLines {
+                max: OFFER_LINES_MAX,
+            });
         }
         let media_lines = text.lines().filter(|l| l.starts_with("m=")).count();
         if media_lines > MEDIA_LINES_MAX {
-            return Err(OfferError::TooManyMediaLines { lines: media_lines, max: MEDIA_LINES_MAX });
+            return Err(OfferError::TooManyMediaLines {
+                lines: media_lines,
+                max: MEDIA_LINES_MAX,
+            });
         }
         let sdp = SessionDescription::unmarshal(&mut std::io::Cursor::new(text.as_bytes()))
             .map_err(|e| OfferError::Syntax(e.to_string()))?;
@@ -115,20 +125,35 @@ impl Offer {
             if lines.iter().any(|l| l.mid == line.mid) {
                 return Err(OfferError::BadMid { index });
             }
-            check_line(&line, media)?;
+            if !line.stopped && is_media(&line) && !line.bundled {
+                return Err(OfferError::NoBundle { mid: line.mid });
+            }
             lines.push(line);
         }
         if !lines.iter().any(|l| !l.stopped && is_media(l)) {
             return Err(OfferError::NoMedia);
         }
-        // RFC 9143 section 7.3.3: the transport is that of the tagged m-section, the first in the group.
-        let tagged = bundle
+        // RFC 8829 section 5.2.1: what describes the transport stands in the tagged m-section, the first of the group;
+        // others may leave it out.
+        let first = bundle
             .first()
-            .and_then(|mid| lines.iter().position(|l| l.mid == *mid))
+            .and_then(|mid| lines.iter().position(|l| l.mid == *mid));
+        let tagged = first
             .and_then(|i| sdp.media_descriptions.get(i))
             .map_or(&[][..], |m| &m.attributes);
+        if !has(tagged, "rtcp-mux") {
+            let mid = bundle
+                .first()
+                .map(|mid| (*mid).to_owned())
+                .unwrap_or_default();
+            return Err(OfferError::NoRtcpMux { mid });
+        }
         let transport = read_transport(tagged, &sdp.attributes)?;
-        Ok(Self { transport, extensions, lines })
+        Ok(Self {
+            transport,
+            extensions,
+            lines,
+        })
     }
 }
 
@@ -138,7 +163,11 @@ pub(super) fn is_media(line: &OfferLine) -> bool {
 }
 
 fn values<'a>(attributes: &'a [Attribute], key: &'a str) -> impl Iterator<Item = &'a str> {
-    attributes.iter().filter(move |a| a.key == key).filter_map(|a| a.value.as_deref()).map(str::trim)
+    attributes
+        .iter()
+        .filter(move |a| a.key == key)
+        .filter_map(|a| a.value.as_deref())
+        .map(str::trim)
 }
 
 fn has(attributes: &[Attribute], key: &str) -> bool {
@@ -192,24 +221,13 @@ fn read_line(
     })
 }
 
-fn check_line(line: &OfferLine, media: &MediaDescription) -> Result<(), OfferError> {
-    if line.stopped || !is_media(line) {
-        return Ok(());
-    }
-    if !line.bundled {
-        return Err(OfferError::NoBundle { mid: line.mid.clone() });
-    }
-    if !has(&media.attributes, "rtcp-mux") {
-        return Err(OfferError::NoRtcpMux { mid: line.mid.clone() });
-    }
-    Ok(())
-}
-
 /// Codecs in the order of the m-line's formats.
 fn read_codecs(attributes: &[Attribute], formats: &[String]) -> Vec<OfferCodec> {
     let mut codecs: Vec<OfferCodec> = Vec::new();
     for format in formats.iter().take(CODECS_MAX) {
-        let Ok(pt) = format.parse::<u8>() else { continue };
+        let Ok(pt) = format.parse::<u8>() else {
+            continue;
+        };
         let of_pt = |key: &'static str| {
             values(attributes, key).filter_map(move |v| {
                 let (head, rest) = v.split_once(' ')?;
@@ -248,8 +266,16 @@ fn read_rids(attributes: &[Attribute]) -> Vec<String> {
     }) else {
         return Vec::new();
     };
-    let first = |group: &str| group.split(',').next().map(|r| r.trim_start_matches('~').to_owned());
-    list.split(';').filter_map(first).filter(|r| is_id(r) && declared(r)).collect()
+    let first = |group: &str| {
+        group
+            .split(',')
+            .next()
+            .map(|r| r.trim_start_matches('~').to_owned())
+    };
+    list.split(';')
+        .filter_map(first)
+        .filter(|r| is_id(r) && declared(r))
+        .collect()
 }
 
 /// Announced SSRCs, RTX SSRCs paired with what they repair.
@@ -263,7 +289,9 @@ fn read_ssrcs(attributes: &[Attribute]) -> Vec<(u32, Option<u32>)> {
         .collect();
     let mut ssrcs: Vec<(u32, Option<u32>)> = Vec::new();
     for value in values(attributes, "ssrc") {
-        let Some(Ok(ssrc)) = value.split(' ').next().map(str::parse) else { continue };
+        let Some(Ok(ssrc)) = value.split(' ').next().map(str::parse) else {
+            continue;
+        };
         let repairs = pairs.iter().any(|(_, rtx)| *rtx == ssrc);
         if repairs || ssrcs.iter().any(|(s, _)| *s == ssrc) {
             continue;
@@ -271,18 +299,32 @@ fn read_ssrcs(attributes: &[Attribute]) -> Vec<(u32, Option<u32>)> {
         if ssrcs.len() == crate::peer::limits::SSRCS_MAX {
             break;
         }
-        ssrcs.push((ssrc, pairs.iter().find(|(s, _)| *s == ssrc).map(|(_, rtx)| *rtx)));
+        ssrcs.push((
+            ssrc,
+            pairs.iter().find(|(s, _)| *s == ssrc).map(|(_, rtx)| *rtx),
+        ));
     }
     ssrcs
 }
 
 fn read_transport(media: &[Attribute], session: &[Attribute]) -> Result<RemoteIce, OfferError> {
     let either = |key: &'static str| values(media, key).chain(values(session, key));
-    let token = |v: &&str| v.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/');
+    let token = |v: &&str| {
+        v.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+    };
     // RFC 8839 section 5.4: 4 to 256 and 22 to 256 ice-chars.
-    let ufrag = either("ice-ufrag").next().filter(token).filter(|v| (4..=256).contains(&v.len()));
-    let pwd = either("ice-pwd").next().filter(token).filter(|v| (22..=256).contains(&v.len()));
-    let (Some(ufrag), Some(pwd)) = (ufrag, pwd) else { return Err(OfferError::NoIceCredentials) };
+    let ufrag = either("ice-ufrag")
+        .next()
+        .filter(token)
+        .filter(|v| (4..=256).contains(&v.len()));
+    let pwd = either("ice-pwd")
+        .next()
+        .filter(token)
+        .filter(|v| (22..=256).contains(&v.len()));
+    let (Some(ufrag), Some(pwd)) = (ufrag, pwd) else {
+        return Err(OfferError::NoIceCredentials);
+    };
     let fingerprint = either("fingerprint")
         .find_map(|value| value.parse::<Fingerprint>().ok())
         .ok_or(OfferError::NoFingerprint)?;
@@ -292,6 +334,10 @@ fn read_transport(media: &[Attribute], session: &[Attribute]) -> Result<RemoteIc
         ufrag: ufrag.to_owned(),
         pwd: pwd.to_owned(),
         fingerprint,
-        setup: if insists { DtlsRole::Active } else { DtlsRole::Passive },
+        setup: if insists {
+            DtlsRole::Active
+        } else {
+            DtlsRole::Passive
+        },
     })
 }
