@@ -2,15 +2,24 @@
 //!
 //! Pure: nothing here reads a clock or a socket.
 
+pub mod clock;
 pub mod control;
+pub mod envelope;
 pub mod facts;
+pub mod fence;
+pub mod frame;
+pub mod heartbeat;
 pub mod ids;
 pub mod limits;
 pub mod links;
 mod links_api;
 pub mod machine;
+pub mod queue;
+pub mod session;
 pub mod time;
 pub mod transport;
+pub mod varint;
+pub mod window;
 
 pub use facts::{Class, PacketFacts};
 pub use ids::{
@@ -18,6 +27,7 @@ pub use ids::{
 };
 pub use links::{
     DownReason, LinkCounters, LinkDrop, LinkEvent, LinkId, LinkInfo, LinkInput, Links, LinksConfig, LinksError,
+    LinksStats,
 };
 pub use machine::{Machine, Net, Outbox, Progress, ShardInput, Socket, Transmit};
 pub use time::{Now, NtpTime};

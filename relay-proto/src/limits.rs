@@ -35,6 +35,65 @@ pub const REGION_BYTES_MAX: usize = 32;
 /// Largest relayed RTP packet that travels as a datagram: initial MTU 1,400 - 38 (QUIC) - 9 (flow, shim) = 1,353.
 pub const RTP_DATAGRAM_BYTES_MAX: usize = 1_353;
 
+/// Feature bit: media datagrams carry the shim.
+pub const FEATURE_SHIM: u64 = 1;
+
+/// Hops read from the wire before the hub judges the list: bounds memory, not routes.
+pub const HOPS_DECODED_MAX: usize = 64;
+
+/// A packet in a stream: ten Ethernet frames. 256 half-received streams of them hold 4 MiB.
+pub const STREAM_PACKET_BYTES_MAX: usize = 16 * 1024;
+
+/// Unidirectional streams that a peer may have open on a media connection.
+pub const MEDIA_STREAMS_MAX: u32 = 256;
+
+/// Link sequence numbers remembered: 0.4 s of 10,000 datagrams a second.
+pub const DUPLICATE_WINDOW: usize = 4_096;
+
+/// Flows of one link whose loss is counted: 1,000 tracks of 3 encodings, and room. 4,096 x 48 bytes = 200 KB.
+pub const FLOWS_COUNTED_MAX: usize = 4_096;
+
+/// Meetings whose epoch is remembered: 65,536 x 48 bytes = 3 MB a shard.
+pub const FENCED_MEETINGS_MAX: usize = 65_536;
+
+/// A meeting that nobody spoke of for this long may be forgotten when the table is full.
+pub const FENCE_IDLE: Duration = Duration::from_secs(600);
+
+/// Media that waits in front of one link: 250 ms (the longest deadline) of 32 Mbit/s.
+pub const LINK_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Datagrams inside quinn, which neither sorts nor expires them: 32 KiB, 6 ms of 45 Mbit/s.
+pub const QUIC_DATAGRAM_BUFFER_BYTES: usize = 32 * 1024;
+
+/// Of these, media leaves alone: room for heartbeats (37 bytes + 32 of bookkeeping each).
+pub const QUIC_DATAGRAM_RESERVE_BYTES: usize = 2 * 1024;
+
+/// Control bytes that wait for a slow peer: 18 snapshot messages of 55 KB. Over it the link is closed.
+pub const CONTROL_BACKLOG_BYTES_MAX: usize = 1024 * 1024;
+
+/// Links of one shard: 1,000 nodes on one lane, or 64 on all sixteen.
+pub const LINKS_MAX: usize = 1_024;
+
+/// Connections of one shard: two a link, twice while both ends dial, and those that are closing.
+pub const CONNECTIONS_MAX: usize = 6 * LINKS_MAX;
+
+/// Inbound connections whose handshake is not done, before strangers must prove their address (QUIC Retry).
+pub const HALF_OPEN_RETRY: usize = 64;
+
+/// And before they are ignored. A legitimate herd of 512 links redials with backoff.
+pub const HALF_OPEN_MAX: usize = 1_024;
+
+/// From the first packet to both hellos; longer than the 3 s that QUIC itself waits for an answer.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+
+/// First redial, and the limit of its doubling.
+pub const REDIAL_MIN: Duration = Duration::from_millis(100);
+/// See [`REDIAL_MIN`].
+pub const REDIAL_MAX: Duration = Duration::from_secs(5);
+
+/// A link that was up for this long starts its backoff anew.
+pub const STABLE_AFTER: Duration = Duration::from_secs(5);
+
 /// Between two heartbeats on a connection.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_millis(100);
 

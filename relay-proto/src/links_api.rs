@@ -249,8 +249,6 @@ pub struct LinkInfo {
     pub queued_bytes: usize,
     /// Bytes that may be in flight on the media connection, as the congestion controller has it.
     pub congestion_window: u64,
-    /// Largest datagram the media connection takes now, envelope included.
-    pub datagram_bytes_max: usize,
     /// Counters.
     pub counters: LinkCounters,
 }
