@@ -22,6 +22,17 @@ function install({ refuse }) {
   window.__edge = edge;
   let nextId = 0x100001;
 
+  /** A browser does not answer simulcast; an edge does. */
+  function acceptSimulcast(answer, offer, publish) {
+    if (!offer.includes("a=simulcast:send")) return answer;
+    const camera = publish.find(({ kind }) => kind === "camera").mid;
+    const accepted = "a=rid:q recv\r\na=rid:h recv\r\na=rid:f recv\r\na=simulcast:recv q;h;f\r\n";
+    return answer
+      .split(/(?=^m=)/m)
+      .map((part) => (part.includes(`a=mid:${camera}\r\n`) ? part + accepted : part))
+      .join("");
+  }
+
   class FakeSocket {
     constructor(url) {
       this.url = url;
@@ -61,8 +72,8 @@ function install({ refuse }) {
       const lines = answer.slots.filter((slot, i, all) => all.findIndex((s) => s.role === slot.role) === i);
       this.tell({ type: "slots", slots: lines.filter((l) => l.role === "main" || l.role === "audio").map((l) => ({ mid: l.mid, participant: 7, rid: "f" })) });
     }
-    async answer({ sdp, publish }) {
-      await this.pc.setRemoteDescription({ type: "offer", sdp });
+    async answer({ sdp: sdp0, publish }) {
+      await this.pc.setRemoteDescription({ type: "offer", sdp: sdp0 });
       const own = new Set(publish.map((line) => line.mid));
       const lines = this.pc.getTransceivers().filter((t) => t.mid !== null);
       const free = lines.filter((t) => !own.has(t.mid));
@@ -79,9 +90,10 @@ function install({ refuse }) {
         if (this.pc.iceGatheringState === "complete") done();
         this.pc.addEventListener("icegatheringstatechange", () => this.pc.iceGatheringState === "complete" && done());
       });
+      const sdp = acceptSimulcast(this.pc.localDescription.sdp, sdp0, publish);
       const role = (i) => (i === 0 ? "main" : i === video.length - 1 ? "screen" : "strip");
       const slots = [...audio.map((t) => ({ mid: t.mid, role: "audio" })), ...video.map((t, i) => ({ mid: t.mid, role: role(i) }))];
-      return { sdp: this.pc.localDescription.sdp, slots };
+      return { sdp, slots };
     }
   }
   window.WebSocket = FakeSocket;

@@ -3,7 +3,8 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { launch } from "../lib/chromium.mjs";
 import { inPageMedia } from "../lib/inpage.mjs";
-import { installProbe, untilColour, untilHeard, watchAudio, watchVideo } from "../lib/probe.mjs";
+import { participant } from "../lib/participant.mjs";
+import { freezes, installProbe, untilColour, untilHeard, watchAudio, watchVideo } from "../lib/probe.mjs";
 import { serve } from "../lib/serve.mjs";
 import { fakeEdge, sent, tell } from "./fake-edge.mjs";
 
@@ -56,6 +57,7 @@ test("the offer has the agreed lines and fits the limit", async () => {
   assert.deepEqual(shape, ["audio sendonly", "video sendonly", ...repeat(3, "audio recvonly"), ...repeat(14, "video recvonly")]);
   assert.match(lines[1], /a=simulcast:send q;h;f/);
   assert.match(lines[0], /abs-capture-time/);
+  assert.match(lines[0], /ssrc-audio-level/);
   assert.deepEqual(join.publish.map(({ kind }) => kind), ["mic", "camera"]);
   assert.deepEqual(join.publish.map(({ mid }) => mid), ["0", "1"]);
   const codecs = new Set([...join.sdp.matchAll(/a=rtpmap:\d+ (\S+?)\//g)].map((match) => match[1].toLowerCase()));
@@ -63,6 +65,25 @@ test("the offer has the agreed lines and fits the limit", async () => {
   console.log(`# offer: ${join.sdp.length} bytes, ${join.sdp.split("\n").length} lines`);
   assert.ok(join.sdp.length < 64 * 1024);
   await page.close();
+});
+
+test("a large camera is sent in three sizes, a small one in two", async () => {
+  const sizes = { 720: { f: 720, h: 360, q: 180 }, 360: { h: 360, q: 180 } };
+  for (const [height, expected] of Object.entries(sizes)) {
+    const page = await opened({ media: { colour: "green", height: Number(height), width: (Number(height) * 16) / 9 } });
+    await connected(page);
+    await page.waitForFunction(
+      async (wanted) => {
+        const { sends } = await window.mesh.meeting.stats();
+        const sent = Object.fromEntries(sends.filter((s) => s.rid && s.height && s.framesPerSecond).map((s) => [s.rid, s.height]));
+        window.__sizes = sent;
+        return JSON.stringify(Object.entries(sent).sort()) === JSON.stringify(Object.entries(wanted).sort());
+      },
+      expected,
+      { timeout: 10_000, polling: 500 },
+    ).catch(async () => assert.deepEqual(await page.evaluate("window.__sizes"), expected));
+    await page.close();
+  }
 });
 
 test("one encoding without simulcast, and the rate wish is told", async () => {
@@ -129,6 +150,30 @@ test("a lost socket is opened again while the picture stays", async () => {
   await watchVideo(page, "[data-testid=main-tile] video", "main");
   await untilColour(page, "main", "blue");
   await page.close();
+});
+
+test("three participants fit in one browser, none is throttled", async () => {
+  const edged = {
+    newPage: async () => {
+      const page = await browser.newPage();
+      await fakeEdge(page);
+      return page;
+    },
+  };
+  const link = `${site.origin}/m/0a1b2c3d4e5fg#token=abc`;
+  const all = [];
+  for (const colour of ["red", "green", "blue"]) all.push(await participant(edged, link, { name: colour, colour }));
+  for (const { untilMain, colour } of all) await untilMain(colour);
+  await all[0].page.waitForTimeout(3_000);
+  for (const each of all) {
+    const recorded = (await each.mainFrames()).slice(-30);
+    assert.deepEqual(freezes(recorded, 500), [], each.name);
+    await each.untilHeard(each.colour);
+    await each.speak(false);
+    await each.untilHeard(each.colour, { heard: false });
+    await each.leave();
+    await each.close();
+  }
 });
 
 test("leave and an ended meeting are told", async () => {

@@ -41,19 +41,6 @@ export interface JoinOptions {
 /** A join is given up after this long, ms: P95 of a join is 1.5 s, a storm of 1,000 takes 15 s. */
 export const JOIN_TIMEOUT_MS = 15_000;
 
-/** The camera's encodings, lowest first as WebRTC wants them; the rates of q, h and f are the meeting's. */
-export const SIMULCAST: readonly RTCRtpEncodingParameters[] = [
-  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
-  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
-  { rid: "f", maxBitrate: 1_500_000 },
-];
-
-/** Without simulcast: one encoding at the rate of f. */
-export const SINGLE: readonly RTCRtpEncodingParameters[] = [{ maxBitrate: 1_500_000 }];
-
-/** A shared screen: 1080p of mostly still text. */
-export const SCREEN: readonly RTCRtpEncodingParameters[] = [{ maxBitrate: 2_500_000 }];
-
 /** What is asked of a camera where the caller says `true`. */
 export const CAMERA_DEFAULT: MediaTrackConstraints = {
   width: { ideal: 1280 },

@@ -1,7 +1,8 @@
 import { restrict } from "./codecs";
+import { fitEncodings, SCREEN, SIMULCAST, SINGLE } from "./encodings";
 import type { PublishLine } from "./generated/PublishLine";
 import type { TrackKindJson } from "./generated/TrackKindJson";
-import { SCREEN, SIMULCAST, SINGLE, type SlotCounts } from "./options";
+import type { SlotCounts } from "./options";
 
 /** How the peer is set up. */
 export interface PeerOptions {
@@ -45,7 +46,9 @@ export class Peer {
 
   /** Sends a track of a kind, or nothing: without a track no packet goes out. */
   async publish(kind: TrackKindJson, track: MediaStreamTrack | null): Promise<void> {
-    await this.#senders.get(kind)?.sender.replaceTrack(track);
+    const sender = this.#senders.get(kind)?.sender;
+    await sender?.replaceTrack(track);
+    if (sender && track && kind === "camera") await fitEncodings(sender, track);
   }
 
   /** The sender of a kind. */

@@ -109,7 +109,8 @@ function sendStatsOf(report: Report, old: Report | undefined): SendStats {
     kind: String(report["kind"]),
     mid: string(report["mid"]),
     rid: string(report["rid"]),
-    bitrateBps: rate(report, old, "bytesSent"),
+    // Probing repeats old packets on the lowest encoding; that says nothing about the picture.
+    bitrateBps: Math.max(0, rate(report, old, "bytesSent") - rate(report, old, "retransmittedBytesSent")),
     packetsSent: number(report, "packetsSent"),
     width: number(report, "frameWidth"),
     height: number(report, "frameHeight"),
