@@ -23,7 +23,8 @@ pub const VOICES_PER_PEER: usize = 3;
 pub enum Verdict<V> {
     /// Forward: the voice has a place.
     Pass,
-    /// Forward: the voice has just taken a place.
+    /// Forward: the voice has just taken a place, or moved up from the reserve into the first three: listeners'
+    /// slots are to be picked anew, from this packet on.
     PassNew {
         /// Whose place it was, if it was not free.
         replaced: Option<V>,
@@ -129,8 +130,12 @@ impl<V: Copy + Eq, const K: usize> VoiceGate<V, K> {
         if loud {
             place.last_loud = now.mono;
             place.loudness = loudness;
-            self.raise(now, at);
-            return Verdict::Pass;
+            let moved_up = self.raise(now, at);
+            return if moved_up {
+                Verdict::PassNew { replaced: None }
+            } else {
+                Verdict::Pass
+            };
         }
         place.loudness = loudness;
         if now.mono.saturating_duration_since(place.last_loud) < HANGOVER {
@@ -140,18 +145,20 @@ impl<V: Copy + Eq, const K: usize> VoiceGate<V, K> {
         }
     }
 
-    /// Moves a reserve voice (place 4) among the three that everybody hears, if it may.
-    fn raise(&mut self, now: Now, at: usize) {
+    /// Moves a reserve voice (place 4) among the three that everybody hears, if it may. Returns whether it did.
+    fn raise(&mut self, now: Now, at: usize) -> bool {
         if at < VOICES_PER_PEER {
-            return;
+            return false;
         }
         let Place {
             voice, loudness, ..
         } = self.places[at];
-        if let Some(to) = self.yielding(now, voice, loudness, VOICES_PER_PEER) {
-            self.places.swap(at, to);
-            self.forget_challenge(voice);
-        }
+        let Some(to) = self.yielding(now, voice, loudness, VOICES_PER_PEER) else {
+            return false;
+        };
+        self.places.swap(at, to);
+        self.forget_challenge(voice);
+        true
     }
 
     /// The place among the first `among` that gives way to `voice` now, if one does.

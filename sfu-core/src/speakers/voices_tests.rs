@@ -132,6 +132,32 @@ fn the_reserve_moves_up_when_one_of_the_first_three_falls_silent() {
     assert_eq!(gate.members().collect::<Vec<_>>(), [1, 4, 3, 2]);
 }
 
+#[test]
+fn listeners_are_told_of_each_change_of_the_first_three() {
+    let mut gate = VoiceGate::<u32, 4>::new();
+    let mut told: Vec<u32> = Vec::new();
+    let mut moves = 0;
+    for t in (0..20_000u64).step_by(20) {
+        for v in 1..=5u32 {
+            // Each voice speaks and pauses in a rhythm of its own.
+            let loud = (t + 137 * u64::from(v)) % (700 + 190 * u64::from(v)) < 500;
+            let loudness = 70 + ((t / 400 + u64::from(v) * 7) % 40) as u8;
+            let verdict = gate.admit(at(t), v, loud, if loud { loudness } else { 0 });
+            let first: Vec<u32> = gate.members().take(3).collect();
+            if matches!(verdict, Verdict::PassNew { .. }) {
+                told = first;
+                moves += 1;
+            } else {
+                assert_eq!(told, first, "unseen change at {t}");
+            }
+        }
+        if !gate.expire(at(t)).is_empty() {
+            told = gate.members().take(3).collect();
+        }
+    }
+    assert!(moves > 20);
+}
+
 fn p(n: u32) -> ParticipantId {
     ParticipantId(n)
 }
