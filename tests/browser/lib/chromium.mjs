@@ -1,7 +1,4 @@
 // Starts Chromium for a test: fake devices, a fresh profile, nothing that talks to the outside.
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 /** Where the browser is; `CHROMIUM` overrides it. */
@@ -22,7 +19,7 @@ export const FLAGS = [
 ];
 
 /**
- * Starts a browser with a profile of its own; `close()` ends it and removes the profile.
+ * Starts a browser with a profile of its own (Playwright makes a new folder for each and removes it); `close()` ends it.
  *
  * @param {object} [options]
  * @param {string} [options.fakeVideo] y4m or mjpeg file that every camera shows, in a loop
@@ -31,39 +28,38 @@ export const FLAGS = [
  * @param {boolean} [options.strictAutoplay] sound needs a click first, as for a person whose page captures nothing. Without it
  *   sound may start at once, which in-page media and the probe need (their AudioContext has nobody to click for it)
  * @param {string[]} [options.args] more flags
- * @returns {Promise<{context: import("playwright-core").BrowserContext, newPage: Function, close: () => Promise<void>}>}
+ * @returns {Promise<{browser: import("playwright-core").Browser, newPage: Function, close: () => Promise<void>}>}
  */
 export async function launch(options = {}) {
-  const profile = await mkdtemp(join(tmpdir(), "mesh-chromium-"));
   const flags = FLAGS.filter((flag) => !(options.denyMedia && flag === "--use-fake-ui-for-media-stream"));
   if (options.denyMedia) flags.push("--deny-permission-prompts");
   if (!options.strictAutoplay) flags.push("--autoplay-policy=no-user-gesture-required");
   if (options.fakeVideo) flags.push(`--use-file-for-fake-video-capture=${options.fakeVideo}`);
   if (options.fakeAudio) flags.push(`--use-file-for-fake-audio-capture=${options.fakeAudio}%noloop`);
-  const context = await chromium.launchPersistentContext(profile, {
+  const browser = await chromium.launch({
     executablePath: EXECUTABLE,
     headless: true,
     // Playwright would mute the output device; voices are measured before it, but a muted device may stop its clock.
     ignoreDefaultArgs: ["--mute-audio"],
     args: [...flags, ...(options.args ?? [])],
-    viewport: { width: 1000, height: 700 },
-    ignoreHTTPSErrors: true,
   });
   return {
-    context,
-    /** A page whose console errors and exceptions are kept in `page.problems`. */
+    browser,
+    /**
+     * A page whose console errors and exceptions are kept in `page.problems`. Each has a context of its own, and so a
+     * window of its own: a page in a tab behind another one is hidden, and paints once a second.
+     */
     async newPage() {
+      const context = await browser.newContext({ viewport: { width: 1000, height: 700 }, ignoreHTTPSErrors: true });
       const page = await context.newPage();
       page.problems = [];
       page.on("pageerror", (error) => page.problems.push(String(error)));
       page.on("console", (message) => {
         if (message.type() === "error") page.problems.push(message.text());
       });
+      page.on("close", () => void context.close().catch(() => {}));
       return page;
     },
-    async close() {
-      await context.close();
-      await rm(profile, { recursive: true, force: true, maxRetries: 3 });
-    },
+    close: () => browser.close(),
   };
 }
