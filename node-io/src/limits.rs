@@ -40,6 +40,9 @@ pub(crate) const GSO_RETRY: Duration = Duration::from_secs(30);
 /// The longest sleep of a shard without a deadline. Nothing depends on it: every wake has its own descriptor.
 pub(crate) const IDLE_WAIT: Duration = Duration::from_secs(1);
 
+/// How often a busy shard reads its CPU time.
+pub(crate) const CPU_READ_EVERY: Duration = Duration::from_millis(50);
+
 /// A socket that only fails (interface gone) is left alone this long, so that the shard does not spin.
 pub(crate) const FAILED_SOCKET_PAUSE: Duration = Duration::from_millis(10);
 
@@ -48,6 +51,12 @@ pub(crate) const SOCKET_FAILURES: u32 = 8;
 
 /// Slices a stopping shard still sends: 4,096 datagrams, enough to say goodbye to every peer.
 pub(crate) const STOP_SLICES: usize = 64;
+
+/// How long a client may take to send a request's headers; also how long an idle connection is kept.
+pub(crate) const HTTP_HEADERS: Duration = Duration::from_secs(30);
+
+/// After a failed accept (no descriptors left).
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a stopping HTTP server waits for open requests and sockets.
 pub(crate) const HTTP_STOP: Duration = Duration::from_secs(5);

@@ -39,6 +39,11 @@ impl RecvBatch {
         self.next >= self.messages
     }
 
+    /// Whether the last call filled every message, so that more may wait.
+    pub(crate) fn is_full(&self) -> bool {
+        self.messages == RECV_MESSAGES
+    }
+
     /// Replaces the contents by what `receive` fills in. Returns datagrams and bytes.
     pub(crate) fn fill(
         &mut self,

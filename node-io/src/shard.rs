@@ -2,8 +2,8 @@
 
 use crate::clock::Clock;
 use crate::limits::{
-    FAILED_SOCKET_PAUSE, IDLE_WAIT, MAILBOX_DEFAULT, OUTPUTS, OVERFLOW_RETRY, SOCKET_FAILURES,
-    STOP_SLICES, TURN_COMMANDS, TURN_DATAGRAMS,
+    CPU_READ_EVERY, FAILED_SOCKET_PAUSE, IDLE_WAIT, MAILBOX_DEFAULT, OUTPUTS, OVERFLOW_RETRY,
+    SOCKET_FAILURES, STOP_SLICES, TURN_COMMANDS, TURN_DATAGRAMS,
 };
 use crate::mailbox::{Mailbox, MailboxSender, Waker};
 use crate::outputs::Outputs;
@@ -163,6 +163,14 @@ where
     let (commands, mailbox) = Mailbox::new(capacity)?;
     let (sender, outputs) = mpsc::channel(OUTPUTS);
     let stats = Arc::new(ShardStats::default());
+    stats
+        .relay
+        .port
+        .store(addrs.relay.port(), Ordering::Relaxed);
+    stats
+        .media
+        .port
+        .store(addrs.media.map_or(0, |a| a.port()), Ordering::Relaxed);
     let stop = StopHandle {
         flag: Arc::new(AtomicBool::new(false)),
         waker: mailbox.waker().clone(),
@@ -187,6 +195,7 @@ where
                 stop: thread_stop,
                 progress: Progress::Done,
                 turn: 0,
+                cpu_read: clock.now().mono,
             };
             shard.run();
         })?;
@@ -203,7 +212,8 @@ where
 
 fn pin(core: Option<usize>) {
     let Some(id) = core else { return };
-    if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
+    let known = core_affinity::get_core_ids().is_some_and(|cores| cores.iter().any(|c| c.id == id));
+    if !known || !core_affinity::set_for_current(core_affinity::CoreId { id }) {
         tracing::warn!(core = id, "shard could not be pinned");
     }
 }
@@ -254,6 +264,7 @@ struct ShardLoop<M: Machine, C> {
     stop: Arc<AtomicBool>,
     progress: Progress,
     turn: usize,
+    cpu_read: Instant,
 }
 
 impl<M, C> ShardLoop<M, C>
@@ -268,12 +279,20 @@ where
             self.stats
                 .turns
                 .record(end.saturating_duration_since(now.mono));
-            self.stats
-                .cpu_ns
-                .store(Clock::thread_cpu_ns(), Ordering::Relaxed);
+            self.note_cpu(end);
             self.wait(end);
         }
         self.finish();
+    }
+
+    /// The thread's CPU time, a system call, now and then.
+    fn note_cpu(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.cpu_read) >= CPU_READ_EVERY {
+            self.cpu_read = now;
+            self.stats
+                .cpu_ns
+                .store(Clock::thread_cpu_ns(), Ordering::Relaxed);
+        }
     }
 
     /// Receive, handle, meet the deadline, flush one slice.
@@ -454,5 +473,8 @@ where
             }
         }
         self.outputs.end(&self.stats);
+        self.stats
+            .cpu_ns
+            .store(Clock::thread_cpu_ns(), Ordering::Relaxed);
     }
 }

@@ -28,12 +28,7 @@ impl UdpPort {
     pub(crate) fn bind(kind: Socket, name: &str, addr: SocketAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind(addr).map_err(|e| bind_error(&e, "UDP", addr, name))?;
         let given = enlarge_buffers(&socket);
-        if given < SOCKET_BUFFER_BYTES {
-            tracing::warn!(
-                shard = name, socket = ?kind, asked = SOCKET_BUFFER_BYTES, given,
-                "socket buffers are small, bursts may be lost: raise net.core.rmem_max and net.core.wmem_max"
-            );
-        }
+        complain_once(given);
         let state = UdpSocketState::new((&socket).into())?;
         Ok(Self {
             kind,
@@ -49,14 +44,14 @@ impl UdpPort {
         self.socket.local_addr()
     }
 
-    /// Fills `batch`. `false` when nothing came.
+    /// Fills `batch`. `false` when the socket has nothing more: the call brought fewer messages than it had room for.
     pub(crate) fn recv(&self, batch: &mut RecvBatch, stats: &SocketStats) -> io::Result<bool> {
         match batch.fill(|slices, meta| self.state.recv((&self.socket).into(), slices, meta)) {
             Ok((datagrams, bytes)) => {
                 bump(&stats.recv_calls, 1);
                 bump(&stats.datagrams_in, datagrams);
                 bump(&stats.bytes_in, bytes);
-                Ok(datagrams > 0)
+                Ok(batch.is_full())
             }
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
                 Ok(false)
@@ -179,15 +174,31 @@ fn count_drop(error: &io::Error, datagrams: usize, stats: &SocketStats) {
     bump(counter, datagrams as u64);
 }
 
+/// Says once a process that bursts may be lost.
+fn complain_once(given: usize) {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    if given < SOCKET_BUFFER_BYTES {
+        SAID.call_once(|| {
+            tracing::warn!(
+                asked = SOCKET_BUFFER_BYTES,
+                given,
+                "socket buffers are small, bursts may be lost: raise net.core.rmem_max and net.core.wmem_max"
+            );
+        });
+    }
+}
+
 /// Asks for large buffers, with privilege if there is any; returns the smaller of what was given.
 fn enlarge_buffers(socket: &UdpSocket) -> usize {
     use rustix::net::sockopt;
-    if sockopt::set_socket_recv_buffer_size_force(socket, SOCKET_BUFFER_BYTES).is_err() {
-        let _ = sockopt::set_socket_recv_buffer_size(socket, SOCKET_BUFFER_BYTES);
+    let bytes = SOCKET_BUFFER_BYTES;
+    if sockopt::set_socket_recv_buffer_size_force(socket, bytes).is_err() {
+        let _ = sockopt::set_socket_recv_buffer_size(socket, bytes);
     }
-    let socket2 = socket2::SockRef::from(socket);
-    let _ = socket2.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    if sockopt::set_socket_send_buffer_size_force(socket, bytes).is_err() {
+        let _ = sockopt::set_socket_send_buffer_size(socket, bytes);
+    }
     // The kernel reports twice what it was asked for: it counts its own bookkeeping.
-    let received = socket2.recv_buffer_size().unwrap_or(0) / 2;
-    received.min(socket2.send_buffer_size().unwrap_or(0) / 2)
+    let received = sockopt::socket_recv_buffer_size(socket).unwrap_or(0) / 2;
+    received.min(sockopt::socket_send_buffer_size(socket).unwrap_or(0) / 2)
 }

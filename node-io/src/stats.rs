@@ -1,7 +1,7 @@
 //! What a shard counts. One thread writes, any thread reads.
 
 use relay_proto::machine::Socket;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Adds to a counter that only this thread writes: no locked instruction on the media path.
@@ -12,6 +12,8 @@ pub(crate) fn bump(counter: &AtomicU64, by: u64) {
 /// Counters of one of a shard's sockets.
 #[derive(Debug, Default)]
 pub struct SocketStats {
+    /// The local port, once bound: the kernel counts its drops by it.
+    pub(crate) port: AtomicU16,
     /// Datagrams received.
     pub datagrams_in: AtomicU64,
     /// Their bytes, without UDP and IP headers.
@@ -34,6 +36,14 @@ pub struct SocketStats {
     pub send_waits: AtomicU64,
     /// Times segmentation offload was given up for a while.
     pub gso_fallbacks: AtomicU64,
+}
+
+impl SocketStats {
+    /// The local port; 0 when there is no such socket.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port.load(Relaxed)
+    }
 }
 
 /// How many buckets a [`TurnHistogram`] has, the last being unbounded.

@@ -68,6 +68,8 @@ async fn metrics_show_counters_and_shards() {
     for line in [
         "mesh_joins_total{result=\"ok\",node=\"edge-1\"} 3",
         "mesh_udp_datagrams_in_total{",
+        "process_open_fds{node=\"edge-1\"}",
+        "mesh_udp_kernel_drops_total{shard=\"toy-0\",socket=\"media\",node=\"edge-1\"} 0",
         "socket=\"relay\"",
         "shard=\"toy-0\"",
         "# TYPE mesh_shard_turn_seconds histogram",
@@ -121,4 +123,56 @@ async fn stop_lets_an_open_request_finish() {
     go.notify_one();
     assert!(request.await.unwrap().ends_with("done"));
     stop.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_handler_knows_its_peer() {
+    use axum::extract::ConnectInfo;
+    let route =
+        get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() });
+    let server = HttpServer::start("test", any_port(), Router::new().route("/peer", route))
+        .await
+        .unwrap();
+    assert!(
+        get_text(server.addr(), "/peer")
+            .await
+            .ends_with("127.0.0.1")
+    );
+}
+
+#[tokio::test]
+async fn a_connection_beyond_the_limit_is_closed_and_a_place_is_given_again() {
+    let router = operations_router(Metrics::new(&[]).unwrap(), Readiness::starting());
+    let server = HttpServer::start_limited("test", any_port(), router, 1)
+        .await
+        .unwrap();
+    let mut first = TcpStream::connect(server.addr()).await.unwrap();
+    first
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut buffer = [0; 15];
+    first.read_exact(&mut buffer).await.unwrap();
+    assert_eq!(&buffer, b"HTTP/1.1 200 OK");
+    let mut second = TcpStream::connect(server.addr()).await.unwrap();
+    assert!(
+        matches!(second.read(&mut buffer).await, Ok(0) | Err(_)),
+        "closed at once"
+    );
+    assert_eq!(server.refused(), 1);
+    drop(first);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        let mut third = TcpStream::connect(server.addr()).await.unwrap();
+        let _ = third
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await;
+        if third.read_exact(&mut buffer).await.is_ok() {
+            break;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the place was never given again"
+        );
+    }
 }
