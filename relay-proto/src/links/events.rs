@@ -271,7 +271,7 @@ impl Links {
             return;
         }
         let region = pair.region.clone();
-        let media = pair.key(ChannelKind::Media);
+        let keys = [pair.key(ChannelKind::Media), pair.key(ChannelKind::Control)];
         link.up = true;
         link.up_at = Some(now.mono);
         link.suspect = false;
@@ -279,7 +279,8 @@ impl Links {
         link.counters.ups += 1;
         let (node, lane) = (link.node, link.lane);
         self.pending.push(LinkEvent::Up { link: id, node, lane, region });
-        if let Some(key) = media {
+        // quinn tells of datagrams only when there were none before: what waited must be taken now.
+        for key in keys.into_iter().flatten() {
             self.read_datagrams(now, index, side, key);
         }
         self.read_packets(now, index, side);
