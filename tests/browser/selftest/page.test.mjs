@@ -221,6 +221,17 @@ test("refused devices are explained, and one can join without them", async () =>
   }
 });
 
+test("a browser that wants a click before sound gets a button", async () => {
+  const strict = await launch({ strictAutoplay: true });
+  try {
+    const page = await opened({ media: null, query: "?name=Grace&autojoin=1&audio=0&video=0", from: strict });
+    await page.click("[data-testid=start-audio]", { timeout: 10_000 });
+    await page.waitForSelector("[data-testid=start-audio]", { state: "detached" });
+  } finally {
+    await strict.close();
+  }
+});
+
 test("the page is usable on a small screen", async () => {
   const page = await opened();
   await page.setViewportSize({ width: 360, height: 640 });
