@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 
 /// The client's timer drives the handshake: a hello that comes again is answered again, and browsers repeat theirs
 /// after 50..400 ms. Ours only helps a client whose answer was lost, and must not fire before the client's own: the
-/// `rtc` client (first time-out 1 s) stops resending once it sees our flight twice. dimpl varies this by a quarter.
-const FLIGHT_RTO: Duration = Duration::from_millis(1_500);
-/// 1.5 + 3 + 6 s: the fourth try would come after [`super::ice::HANDSHAKE_MAX`].
-const FLIGHT_RETRIES: usize = 3;
+/// `rtc` client (first time-out 1 s) stops resending once it sees our flight twice. dimpl takes a quarter off at most.
+const FLIGHT_RTO: Duration = Duration::from_millis(1_350);
+/// Answers to repeated flights count too, so this is generous; [`super::ice::HANDSHAKE_MAX`] is what ends a handshake.
+const FLIGHT_RETRIES: usize = 8;
 /// We seal a Finished, its resends and a close_notify, nothing else. dimpl draws the explicit nonce of an AES-GCM
 /// record at random (the pattern of CVE-2026-26014); among 256 of 2^64 a collision has a chance of 2^-49.
 const RECORDS_SEALED_MAX: u64 = 256;
