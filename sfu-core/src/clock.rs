@@ -279,19 +279,17 @@ mod tests {
         let mut now = start();
         for (delay_us, offset_us) in [(40_000, 40_000), (10_000, 10_000), (90_000, 10_000)] {
             now = now.plus(Duration::from_secs(1));
-            assert_eq!(
-                clock.on_report(now, now.wall.plus_micros(-delay_us)),
-                offset_us
-            );
+            let offset = clock.on_report(now, now.wall.plus_micros(-delay_us));
+            assert!((offset - offset_us).abs() <= 1, "{offset}");
         }
         for _ in 0..3 {
             now = now.plus(OFFSET_WINDOW);
             clock.on_report(now, now.wall.plus_micros(-30_000));
         }
-        assert_eq!(
-            clock.offset_us(),
-            Some(30_000),
-            "the old least is forgotten"
+        let offset = clock.offset_us().unwrap();
+        assert!(
+            (offset - 30_000).abs() <= 1,
+            "the old least is forgotten: {offset}"
         );
     }
 

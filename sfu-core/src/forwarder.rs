@@ -1,11 +1,50 @@
 //! One subscriber slot: which encoding it shows, and the slot's own numbering.
+//!
+//! Packets leave in the order in which they arrived. A loss of the source stays a gap of the slot, so that the viewer's NACK works and a late
+//! packet finds its place; what is left out on purpose leaves no gap. A picture is switched at a key frame, live or from the ring's
+//! cache; the cache is replayed at twice the rate, base layer only, until it has caught up.
+
+mod layers;
+mod output;
+mod resends;
+mod segments;
+mod switch;
+#[cfg(test)]
+mod tests;
 
 use crate::clock::CaptureClock;
-use crate::ring::{Arrival, EncodingRing};
+use crate::ring::{Arrival, EncodingRing, EntryMeta};
 use crate::slot_packet::SlotPacket;
+use layers::LayerGate;
+use output::{Output, slot_packet};
 use relay_proto::control::Codec;
 use relay_proto::{Encoding, Now, NtpTime, TrackId};
+use resends::Resends;
+use segments::{Segment, SegmentLog, TimeMap};
 use std::time::{Duration, Instant};
+use switch::Switch;
+
+/// A packet that arrived this long ago is still live: a turn's batch, a slice that had to wait, a timer's tick.
+const LIVE_LAG: Duration = Duration::from_millis(50);
+/// A switch waits this long for the rest of the frame it would cut: most of a frame's packets come within one frame time.
+const FRAME_PATIENCE: Duration = Duration::from_millis(30);
+/// A replay may run ahead of its pace by so much, so that a timer tick sends more than one packet.
+const PACE_SLACK: Duration = Duration::from_millis(5);
+/// The pace of a replay is a multiple of the encoding's rate, and never slower than a small picture needs.
+const PACE_FACTOR: u64 = 2;
+const PACE_BPS_MIN: u64 = 300_000;
+/// IP, UDP, RTP with extensions, SRTP tag: counted into the pace.
+const PACKET_OVERHEAD_BYTES: u64 = 80;
+/// A source whose sequence jumps further than the ring reaches back began anew.
+const JUMP_MAX: u64 = 1_024;
+/// A picture that has moved within this time is worth keeping until a better one can begin without going back in time.
+const FLOWING: Duration = Duration::from_millis(500);
+/// A voice that begins without a given packet begins with the newest one if that is no older than this: 60 ms is silence.
+const VOICE_FRESH: Duration = Duration::from_millis(60);
+/// Longest difference between arrival and capture that is believed.
+const LAG_US_MAX: i64 = 1_000_000;
+/// A receiver on the own LAN still needs a moment to get the first answer.
+const RESEND_INTERVAL_MIN: Duration = Duration::from_millis(10);
 
 /// Names a ring of the hub. A slab index is used again after its ring is gone; the generation tells the two apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,69 +92,351 @@ pub enum Pulled {
     Idle,
     /// `emit` refused a packet: pull again when there is room.
     Full,
-    /// A replay of the cache runs ahead of its pace: pull again at this time.
+    /// A replay of the cache runs ahead of its pace, or a switch waits for the end of a frame: pull again at this time.
     Paced(Instant),
     /// Everything was emitted, and the wanted source has no key frame to begin at: have one made.
     WaitingForKey,
+}
+
+/// Where the slot stands in its current source. A run is what it sends between two switches.
+#[derive(Debug)]
+struct Reader {
+    source: SourceRef,
+    cursor: Arrival,
+    /// Sequence number the run began with.
+    first_seq: u64,
+    /// Highest sequence number sent or left out in this run; one less than the first before any was.
+    highest: u64,
+    /// While the cache is replayed: when the next packet may go.
+    replay: Option<Instant>,
+    gate: LayerGate,
+    /// Picture id of the last frame that was left out.
+    left_out: Option<u16>,
+    /// Nothing was sent in this run.
+    fresh: bool,
+}
+
+impl Reader {
+    /// Leaves a packet of a higher layer out.
+    fn leave_out(&mut self, meta: &EntryMeta, log: &mut SegmentLog) {
+        if meta.seq > self.highest {
+            let id = meta.vp8.and_then(|vp8| vp8.picture_id).map(|id| id.value);
+            log.skip(meta.seq, self.highest, id.is_some() && id != self.left_out);
+            self.left_out = id;
+            self.highest = meta.seq;
+        }
+    }
+}
+
+/// Why a reader stopped.
+enum Stop {
+    Drained,
+    Full,
+    Paced(Instant),
+    /// The source must be begun anew: the slot fell behind the ring, or the source jumped.
+    Restart,
 }
 
 /// One slot's rewriting state.
 #[derive(Debug)]
 pub struct Forwarder {
     kind: SlotKind,
+    wanted: Option<SourceRef>,
+    /// Where a voice shall begin.
+    from: Option<Arrival>,
+    reader: Option<Reader>,
+    output: Output,
+    log: SegmentLog,
+    resends: Resends,
+    overruns: u64,
+    late: u64,
+    waiting_for_key: bool,
 }
 
 impl Forwarder {
     /// An empty slot; its first packet will carry these numbers.
     #[must_use]
-    pub fn new(kind: SlotKind, _first_seq: u16, _first_timestamp: u32) -> Self {
-        Self { kind }
+    pub fn new(kind: SlotKind, first_seq: u16, first_timestamp: u32) -> Self {
+        Self {
+            kind,
+            wanted: None,
+            from: None,
+            reader: None,
+            output: Output::new(kind, first_seq, first_timestamp),
+            log: SegmentLog::default(),
+            resends: Resends::default(),
+            overruns: 0,
+            late: 0,
+            waiting_for_key: false,
+        }
     }
+
     /// What the slot carries.
     #[must_use]
     pub fn kind(&self) -> SlotKind {
         self.kind
     }
-    /// What the slot shall show. `None` empties it at once.
-    pub fn select(&mut self, _wanted: Option<SourceRef>) {}
-    /// As `select`, beginning with the packet `from` (a voice's first loud packet).
-    pub fn select_from(&mut self, _wanted: SourceRef, _from: Arrival) {}
+
     /// What the slot shows now.
     #[must_use]
     pub fn current(&self) -> Option<SourceRef> {
-        None
+        self.reader.as_ref().map(|reader| reader.source)
     }
+
     /// What it shall show: equal to `current` when no switch is pending.
     #[must_use]
     pub fn wanted(&self) -> Option<SourceRef> {
-        None
+        self.wanted
     }
+
+    /// Whether the last pull found no key frame to begin the wanted source at, however it ended.
+    #[must_use]
+    pub fn is_waiting_for_key(&self) -> bool {
+        self.waiting_for_key
+    }
+
+    /// Packets lost to this slot because it fell behind the ring ([`crate::DropReason::RingOverrun`]), since the last call.
+    pub fn take_overruns(&mut self) -> u64 {
+        std::mem::take(&mut self.overruns)
+    }
+
+    /// Packets that came after the switch they belong before ([`crate::DropReason::TooOld`]), since the last call.
+    pub fn take_late(&mut self) -> u64 {
+        std::mem::take(&mut self.late)
+    }
+
+    /// What the slot shall show. `None` empties it at once; another source takes over in the next pulls: a voice at once, a picture at
+    /// a key frame, until when the old one goes on.
+    pub fn select(&mut self, wanted: Option<SourceRef>) {
+        self.wanted = wanted;
+        self.from = None;
+        if wanted.is_none() {
+            self.end_run();
+            self.waiting_for_key = false;
+        }
+    }
+
+    /// As [`Self::select`], for a voice whose first loud packet arrived as `from`: that packet is the first one sent.
+    pub fn select_from(&mut self, wanted: SourceRef, from: Arrival) {
+        self.select(Some(wanted));
+        self.from = Some(from);
+    }
+
     /// Emits what is due. `emit` answers whether it took the packet; a refused packet is offered again by the next pull.
     pub fn pull<R: Rings>(
         &mut self,
-        _now: Now,
-        _rings: &R,
-        _emit: &mut impl FnMut(&SlotPacket<'_>) -> bool,
+        now: Now,
+        rings: &R,
+        emit: &mut impl FnMut(&SlotPacket<'_>) -> bool,
     ) -> Pulled {
-        Pulled::Idle
+        // A turn of this loop ends a run and begins another; two sources cannot end each other's, so it is short.
+        for _ in 0..4 {
+            let paced = match self.pull_current(now, rings, emit) {
+                Stop::Full => return Pulled::Full,
+                Stop::Paced(at) => Some(at),
+                Stop::Drained | Stop::Restart => None,
+            };
+            match self.switch(now, rings) {
+                Switch::Begun => {}
+                Switch::NotNeeded => return paced.map_or(Pulled::Idle, Pulled::Paced),
+                Switch::NotBefore(at) => return Pulled::Paced(paced.map_or(at, |p| p.min(at))),
+                Switch::NeedsKey => return paced.map_or(Pulled::WaitingForKey, Pulled::Paced),
+            }
+        }
+        Pulled::Full
     }
+
     /// Answers a NACK: the packet that was sent as `out_seq`, at most once a round trip.
     pub fn resend<'r, R: Rings>(
         &mut self,
-        _now: Now,
-        _rtt: Duration,
-        _rings: &'r R,
-        _out_seq: u16,
+        now: Now,
+        rtt: Duration,
+        rings: &'r R,
+        out_seq: u16,
     ) -> Option<SlotPacket<'r>> {
-        None
+        let last = self.output.next_seq - 1;
+        let out = last.checked_sub(u64::from((last as u16).wrapping_sub(out_seq)))?;
+        let (segment, src) = self.log.of_out(out)?;
+        let ring = rings.ring(segment.source.ring)?;
+        let arrival = ring.find(src)?;
+        let still_to_come =
+            |reader: &Reader| reader.source == segment.source && arrival >= reader.cursor;
+        if self.reader.as_ref().is_some_and(still_to_come) {
+            return None;
+        }
+        let (meta, payload) = ring.get(arrival)?;
+        if !self
+            .resends
+            .allow(now.mono, rtt.max(RESEND_INTERVAL_MIN), out_seq)
+        {
+            return None;
+        }
+        let capture = rings
+            .clock(segment.source.ring)
+            .and_then(|c| c.capture_of(meta.timestamp));
+        let packet = slot_packet(segment, &segment.source, &meta, payload, capture);
+        Some(SlotPacket {
+            retransmission: true,
+            ..packet
+        })
     }
-    /// For the slot's sender report: the RTP timestamp of a sample captured now.
+
+    /// For the slot's sender report: the RTP timestamp of a sample captured now. `None` for an empty slot, and during
+    /// a replay, when timestamps do not follow capture.
     #[must_use]
-    pub fn report<R: Rings>(&self, _now: Now, _rings: &R) -> Option<(NtpTime, u32)> {
-        None
+    pub fn report<R: Rings>(&self, now: Now, rings: &R) -> Option<(NtpTime, u32)> {
+        let reader = self
+            .reader
+            .as_ref()
+            .filter(|reader| reader.replay.is_none() && !reader.fresh)?;
+        let newest = rings.ring(reader.source.ring)?.newest()?;
+        let rtp = rings.clock(reader.source.ring)?.rtp_at(now.wall)?;
+        let ahead = rtp.wrapping_sub(newest.timestamp) as i32;
+        let time = newest.time.saturating_add_signed(i64::from(ahead));
+        Some((now.wall, self.log.open()?.time.out(time) as u32))
     }
-    /// Packets lost to this slot because it fell behind the ring, since the last call (`DropReason::RingOverrun`).
-    pub fn take_overruns(&mut self) -> u64 {
-        0
+
+    fn end_run(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            self.log.close(reader.highest + 1);
+        }
     }
+
+    fn pull_current<R: Rings>(
+        &mut self,
+        now: Now,
+        rings: &R,
+        emit: &mut impl FnMut(&SlotPacket<'_>) -> bool,
+    ) -> Stop {
+        let Some(mut reader) = self.reader.take() else {
+            return Stop::Drained;
+        };
+        let source = reader.source;
+        let Some(ring) = rings.ring(source.ring) else {
+            self.log.close(reader.highest + 1);
+            return Stop::Drained;
+        };
+        let stop = self.read(&mut reader, now, ring, rings.clock(source.ring), emit);
+        self.reader = Some(reader);
+        if matches!(stop, Stop::Restart) {
+            self.end_run();
+        }
+        stop
+    }
+
+    fn read(
+        &mut self,
+        reader: &mut Reader,
+        now: Now,
+        ring: &EncodingRing,
+        clock: Option<&CaptureClock>,
+        emit: &mut impl FnMut(&SlotPacket<'_>) -> bool,
+    ) -> Stop {
+        if reader.cursor < ring.tail() {
+            self.overruns += ring.tail() - reader.cursor;
+            reader.cursor = ring.head().saturating_sub(1).max(ring.tail());
+            if self.kind == SlotKind::Video {
+                return Stop::Restart;
+            }
+        }
+        if reader.replay.is_some() && newer_chain(reader, now, ring) {
+            return Stop::Restart;
+        }
+        while let Some((meta, payload)) = ring.get(reader.cursor) {
+            if meta.seq > reader.highest + JUMP_MAX {
+                self.from = Some(reader.cursor);
+                return Stop::Restart;
+            }
+            if let Some(next_at) = reader.replay {
+                let live = now.mono <= meta.arrived + LIVE_LAG;
+                if live && meta.facts.frame_start && meta.seq > reader.highest {
+                    self.go_live(reader, now, &meta, clock);
+                } else if !live && now.mono + PACE_SLACK < next_at {
+                    return Stop::Paced(next_at);
+                }
+            }
+            if !self.forward(reader, now, &meta, payload, clock, emit) {
+                return Stop::Full;
+            }
+            if let Some(next_at) = &mut reader.replay {
+                *next_at = (*next_at).max(now.mono) + pace(ring, payload.len());
+            }
+            reader.cursor += 1;
+        }
+        Stop::Drained
+    }
+
+    /// Emits one packet, or leaves it out; answers `false` if it was refused.
+    fn forward(
+        &mut self,
+        reader: &mut Reader,
+        now: Now,
+        meta: &EntryMeta,
+        payload: &[u8],
+        clock: Option<&CaptureClock>,
+        emit: &mut impl FnMut(&SlotPacket<'_>) -> bool,
+    ) -> bool {
+        let Some(segment) = self.log.of_source(meta.seq) else {
+            self.late += 1;
+            return true;
+        };
+        if self.kind == SlotKind::Video && !reader.gate.admit(meta, reader.replay.is_none()) {
+            reader.leave_out(meta, &mut self.log);
+            return true;
+        }
+        let capture = clock.and_then(|clock| clock.capture_of(meta.timestamp));
+        let mut packet = slot_packet(segment, &reader.source, meta, payload, capture);
+        packet.marker |= self.kind == SlotKind::Audio && reader.fresh;
+        if !emit(&packet) {
+            return false;
+        }
+        let (out, time) = (segment.out_seq(meta.seq), segment.time.out(meta.time));
+        self.output
+            .note(now, out, time, &packet, meta.seq > reader.highest);
+        reader.highest = reader.highest.max(meta.seq);
+        reader.fresh = false;
+        true
+    }
+
+    /// The replay has caught up: from this frame on timestamps follow capture again.
+    fn go_live(
+        &mut self,
+        reader: &mut Reader,
+        now: Now,
+        first: &EntryMeta,
+        clock: Option<&CaptureClock>,
+    ) {
+        reader.replay = None;
+        let Some(open) = self.log.open().copied() else {
+            return;
+        };
+        let wall = clock
+            .and_then(|clock| clock.capture_of(first.timestamp))
+            .unwrap_or(now.wall);
+        let out_base = self.output.timestamp_at(now, wall, false);
+        self.log.close(first.seq);
+        self.log.push(Segment {
+            src_from: first.seq,
+            out_from: open.out_from + (first.seq - open.src_from),
+            time: TimeMap {
+                source_base: first.time,
+                out_base,
+                halved: false,
+            },
+            ..open
+        });
+    }
+}
+
+/// Whether a replay can leap to a newer key frame.
+fn newer_chain(reader: &Reader, now: Now, ring: &EncodingRing) -> bool {
+    let chain = ring.key_chain(now.mono);
+    chain.is_some_and(|c| c.seq > reader.first_seq && c.start > reader.cursor)
+        && ring.keyframe_start(now.mono).is_some()
+}
+
+/// How long a packet of `len` bytes takes at a replay's pace.
+fn pace(ring: &EncodingRing, len: usize) -> Duration {
+    let rate = (ring.rate_bps() * PACE_FACTOR).max(PACE_BPS_MIN);
+    Duration::from_micros((len as u64 + PACKET_OVERHEAD_BYTES) * 8 * 1_000_000 / rate)
 }

@@ -1,0 +1,176 @@
+//! When and where a slot takes up another source.
+
+use super::layers::LayerGate;
+use super::segments::{Segment, TimeMap};
+use super::{
+    FLOWING, FRAME_PATIENCE, Forwarder, LAG_US_MAX, LIVE_LAG, Reader, Rings, SlotKind, SourceRef,
+    VOICE_FRESH,
+};
+use crate::clock::CaptureClock;
+use crate::ring::{Arrival, EncodingRing, EntryMeta};
+use relay_proto::{Now, NtpTime};
+use std::time::Instant;
+
+/// What became of a wanted switch.
+pub(super) enum Switch {
+    /// None is wanted, or nothing is there to switch to.
+    NotNeeded,
+    /// Done: the new source can be read.
+    Begun,
+    /// The frame that would be cut may still be finished.
+    NotBefore(Instant),
+    /// There is no key frame to begin at.
+    NeedsKey,
+}
+
+impl Forwarder {
+    pub(super) fn switch<R: Rings>(&mut self, now: Now, rings: &R) -> Switch {
+        self.waiting_for_key = false;
+        let Some(wanted) = self.wanted.filter(|wanted| self.current() != Some(*wanted)) else {
+            return Switch::NotNeeded;
+        };
+        let Some(ring) = rings.ring(wanted.ring) else {
+            return Switch::NotNeeded;
+        };
+        let clock = rings.clock(wanted.ring);
+        match self.kind {
+            SlotKind::Audio => self.switch_voice(now, wanted, ring, clock),
+            SlotKind::Video => {
+                let switch = self.switch_picture(now, wanted, ring, clock);
+                self.waiting_for_key = matches!(switch, Switch::NeedsKey);
+                switch
+            }
+        }
+    }
+
+    fn switch_voice(
+        &mut self,
+        now: Now,
+        wanted: SourceRef,
+        ring: &EncodingRing,
+        clock: Option<&CaptureClock>,
+    ) -> Switch {
+        self.end_run();
+        let fresh = ring
+            .newest()
+            .is_some_and(|newest| now.mono <= newest.arrived + VOICE_FRESH);
+        let newest = ring.head().checked_sub(1).filter(|_| fresh);
+        let Some(start) = self.from.map(|from| from.max(ring.tail())).or(newest) else {
+            return Switch::NotNeeded;
+        };
+        let Some((first, _)) = ring.get(start) else {
+            return Switch::NotNeeded;
+        };
+        self.from = None;
+        let wall = clock
+            .and_then(|clock| clock.capture_of(first.timestamp))
+            .unwrap_or(now.wall);
+        self.begin_run(now, wanted, start, &first, wall, false);
+        Switch::Begun
+    }
+
+    fn switch_picture(
+        &mut self,
+        now: Now,
+        wanted: SourceRef,
+        ring: &EncodingRing,
+        clock: Option<&CaptureClock>,
+    ) -> Switch {
+        let Some(chain) = ring.key_chain(now.mono) else {
+            return Switch::NeedsKey;
+        };
+        let live = now.mono <= chain.at + LIVE_LAG;
+        if !live && (self.would_go_back(now, wanted) || ring.keyframe_start(now.mono).is_none()) {
+            return Switch::NeedsKey;
+        }
+        let Some((first, _)) = ring.find(chain.seq).and_then(|arrival| ring.get(arrival)) else {
+            return Switch::NeedsKey;
+        };
+        if let Some(until) = self.unfinished_frame(now) {
+            return Switch::NotBefore(until);
+        }
+        let capture = clock.and_then(|clock| clock.capture_of(first.timestamp));
+        let wall = if live {
+            capture.unwrap_or(now.wall)
+        } else {
+            live_edge(now, ring, clock)
+        };
+        self.begin_run(now, wanted, chain.start, &first, wall, !live);
+        Switch::Begun
+    }
+
+    /// A better encoding of the picture that is already there can wait for a key frame: a replay would go back in time.
+    fn would_go_back(&self, now: Now, wanted: SourceRef) -> bool {
+        let better =
+            |source: SourceRef| source.track == wanted.track && wanted.encoding > source.encoding;
+        let flows = self
+            .output
+            .sent_at()
+            .is_some_and(|at| now.mono <= at + FLOWING);
+        flows && self.current().is_some_and(better)
+    }
+
+    fn unfinished_frame(&self, now: Now) -> Option<Instant> {
+        self.reader.as_ref().filter(|_| self.output.frame_open)?;
+        self.output
+            .sent_at()
+            .map(|at| at + FRAME_PATIENCE)
+            .filter(|until| now.mono < *until)
+    }
+
+    fn begin_run(
+        &mut self,
+        now: Now,
+        source: SourceRef,
+        start: Arrival,
+        first: &EntryMeta,
+        wall: NtpTime,
+        replay: bool,
+    ) {
+        self.end_run();
+        let (picture_id, tl0) = self.output.picture_offsets(first);
+        let out_base = self.output.timestamp_at(now, wall, true);
+        self.log.begin_run(Segment {
+            source,
+            src_from: first.seq,
+            src_end: u64::MAX,
+            out_from: self.output.next_seq,
+            time: TimeMap {
+                source_base: first.time,
+                out_base,
+                halved: replay,
+            },
+            picture_id,
+            tl0,
+        });
+        self.reader = Some(Reader {
+            source,
+            cursor: start,
+            first_seq: first.seq,
+            highest: first.seq - 1,
+            replay: replay.then_some(now.mono),
+            gate: if replay {
+                LayerGate::base_only()
+            } else {
+                LayerGate::open()
+            },
+            left_out: None,
+            fresh: true,
+        });
+    }
+}
+
+/// The capture time of what arrives now. A replay's timestamps begin there and advance as fast as it is sent, so that a viewer shows
+/// it at twice the speed and the live picture follows without a jump.
+fn live_edge(now: Now, ring: &EncodingRing, clock: Option<&CaptureClock>) -> NtpTime {
+    let newest = ring.newest();
+    let lag = newest.zip(clock).and_then(|(newest, clock)| {
+        let age = now
+            .mono
+            .saturating_duration_since(newest.arrived)
+            .as_micros() as i64;
+        let captured = clock.capture_of(newest.timestamp)?;
+        Some((now.wall.micros_since(captured) - age).clamp(0, LAG_US_MAX))
+    });
+    now.wall.plus_micros(-lag.unwrap_or(0))
+}
