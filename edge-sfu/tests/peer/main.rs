@@ -1,0 +1,9 @@
+//! The WebRTC peer, as a participant and the hub see it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod harness;
+mod negotiation;
+mod reports;
+mod slots;
+mod sources;
