@@ -13,6 +13,7 @@ use sfu_core::alarms::Alarms;
 use sfu_core::clock::LinkSenderReport;
 use sfu_core::hub::{Hub, HubCounters, HubIo};
 use sfu_core::relay::{NodeAddress, Relay};
+use sfu_core::report::ShardReport;
 use sfu_core::{DropReason, Drops, Packet, SlotPacket};
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
@@ -47,6 +48,8 @@ pub enum OriginCommand {
     },
     /// All nodes there are.
     Nodes(Vec<NodeAddress>),
+    /// Say how things stand.
+    Report,
 }
 
 /// What the shard wants.
@@ -54,6 +57,8 @@ pub enum OriginCommand {
 pub enum OriginOutput {
     /// Somebody thinks this node is the origin: ask the topology, and answer with `Granted` or `Revoked`.
     NeedPlacement(MeetingId),
+    /// How things stand.
+    Report(Box<ShardReport>),
     /// For the logs: a link came up or went down.
     Link {
         /// The neighbour.
@@ -159,6 +164,18 @@ impl OriginShard {
         sum
     }
 
+    /// How things stand.
+    #[must_use]
+    pub fn report(&self) -> ShardReport {
+        let mut report = ShardReport { counters: self.counters(), ..ShardReport::default() };
+        report.links = self.relay.links().iter_info().collect();
+        for (_, meeting) in &self.meetings {
+            report.add_meeting(meeting.id, &meeting.hub, &self.relay);
+            report.members += meeting.roster.len();
+        }
+        report
+    }
+
     fn command(&mut self, now: Now, command: OriginCommand) {
         match command {
             OriginCommand::Granted { meeting, epoch } => self.granted(now, meeting, epoch),
@@ -168,6 +185,7 @@ impl OriginShard {
                 }
             }
             OriginCommand::Nodes(nodes) => self.relay.set_nodes(nodes),
+            OriginCommand::Report => {}
         }
     }
 
@@ -250,6 +268,10 @@ impl Machine for OriginShard {
                 socket: Socket::Media,
                 ..
             } => self.drops.count(DropReason::NotWebRtc),
+            ShardInput::Command(OriginCommand::Report) => {
+                let report = self.report();
+                out.events.push(OriginOutput::Report(Box::new(report)));
+            }
             ShardInput::Command(command) => self.command(now, command),
         }
     }

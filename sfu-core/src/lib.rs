@@ -14,6 +14,7 @@ pub mod nack;
 pub mod packet;
 pub mod receive;
 pub mod relay;
+pub mod report;
 pub mod ring;
 pub mod rtp;
 pub mod rtx;

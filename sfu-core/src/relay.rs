@@ -35,10 +35,7 @@ impl NodeAddress {
     /// The relay address for a lane.
     #[must_use]
     pub fn relay_of(&self, lane: Lane) -> Option<SocketAddr> {
-        self.relay
-            .get(usize::from(lane.0))
-            .or_else(|| self.relay.last())
-            .copied()
+        self.relay.get(usize::from(lane.0) % self.relay.len().max(1)).copied()
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::signal::{ClientMessage, ErrorCode, PublishLine, ServerMessage};
 use relay_proto::{Epoch, MeetingId, NodeId};
 use sfu_core::relay::NodeAddress;
+use sfu_core::report::ShardReport;
 use std::sync::Arc;
 
 /// One WebSocket, as the control runtime numbers it.
@@ -58,6 +59,8 @@ pub enum EdgeCommand {
     },
     /// All nodes there are.
     Nodes(Vec<NodeAddress>),
+    /// Say how things stand.
+    Report,
 }
 
 /// What the shard wants.
@@ -81,6 +84,8 @@ pub enum EdgeOutput {
     Close(SocketId),
     /// Ask the topology where this meeting is; answer with [`EdgeCommand::Placement`].
     NeedPlacement(MeetingId),
+    /// How things stand.
+    Report(Box<ShardReport>),
     /// For the logs: a link came up or went down.
     Link {
         /// The neighbour.

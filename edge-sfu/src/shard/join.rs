@@ -38,6 +38,10 @@ impl EdgeShard {
             EdgeCommand::Placement { meeting, placement } => {
                 self.placed(now, meeting, placement, out)
             }
+            EdgeCommand::Report => {
+                let report = self.report();
+                out.events.push(EdgeOutput::Report(Box::new(report)));
+            }
             EdgeCommand::Nodes(nodes) => {
                 self.relay.set_nodes(nodes);
                 self.nodes_changed(now);

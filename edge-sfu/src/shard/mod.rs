@@ -28,6 +28,7 @@ use relay_proto::{Machine, MeetingId, NodeId, Now, Outbox, Progress, ShardInput,
 use sfu_core::alarms::Alarms;
 use sfu_core::hub::{Hub, HubCounters, HubEvent};
 use sfu_core::relay::Relay;
+use sfu_core::report::ShardReport;
 use sfu_core::{DropReason, Drops};
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
@@ -120,6 +121,17 @@ impl EdgeShard {
         }
         sum.drops.add(&self.drops);
         sum
+    }
+
+    /// How things stand.
+    #[must_use]
+    pub fn report(&self) -> ShardReport {
+        let mut report = ShardReport { counters: self.counters(), peers: self.peers.len(), ..ShardReport::default() };
+        report.links = self.relay.links().iter_info().collect();
+        for (_, meeting) in &self.meetings {
+            report.add_meeting(meeting.id, &meeting.hub, &self.relay);
+        }
+        report
     }
 
     fn media_datagram(

@@ -211,7 +211,10 @@ impl Hub {
                 payload,
             };
             match io.link(now, port.target(), slot.flow, slot.codec, &packet) {
-                Ok(()) => *relayed += 1,
+                Ok(()) => {
+                    *relayed += 1;
+                    feed.packets += 1;
+                }
                 Err(reason) => drops.count(reason),
             }
             feed.cursor += 1;

@@ -370,6 +370,15 @@ impl Hub {
         self.digest.poll(now)
     }
 
+    /// What crosses each link now: link key, what, packets sent so far, and whether it was pushed unasked.
+    pub fn flows(&self) -> impl Iterator<Item = (usize, TrackId, Encoding, u64, bool)> + '_ {
+        self.subs.iter().filter_map(|(_, sub)| {
+            let Sub::Feed(feed) = sub else { return None };
+            let (port, ring) = (self.ports.get(feed.port.0)?, self.table.get(feed.ring)?);
+            Some((port.target(), ring.track, ring.encoding, feed.packets, feed.pushed))
+        })
+    }
+
     /// Counters so far.
     #[must_use]
     pub fn counters(&self) -> HubCounters {

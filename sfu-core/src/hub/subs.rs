@@ -39,6 +39,8 @@ pub(super) struct FeedSub {
     pub(super) cursor: u64,
     /// While the cache is replayed: when the replay began, and the arrival time of its first packet.
     pub(super) replay: Option<(Instant, Instant)>,
+    /// Packets sent so far.
+    pub(super) packets: u64,
     /// Sent because somebody began to speak, not because it was asked for.
     pub(super) pushed: bool,
 }
@@ -150,6 +152,7 @@ impl Hub {
             ring,
             cursor,
             replay,
+            packets: 0,
             pushed,
         }));
         link.feeds.insert(ring, key);
