@@ -201,3 +201,23 @@ fn the_fallback_cipher_allocates_nothing_either() {
     round(0);
     assert_eq!(measure(|| (1..1_000).for_each(&mut round)).count_total, 0);
 }
+
+/// HALF_OPEN_MAX reckons with 60 KB a handshake; S4 of the reliability notes wants 1 MiB at most.
+#[test]
+fn a_peer_is_small() {
+    let now = Now {
+        mono: Instant::now(),
+        wall: NtpTime(0),
+    };
+    let mut kept = None;
+    let first = measure(|| kept = Some(connect(now)));
+    let (gate, server, client) = kept.take().unwrap();
+    drop((gate, client));
+    let server_only = measure(|| drop(server));
+    let bytes = -server_only.bytes_current;
+    println!(
+        "a connected transport: {bytes} bytes; made with {} allocations",
+        first.count_total
+    );
+    assert!((1_000..60_000).contains(&bytes), "{bytes}");
+}
