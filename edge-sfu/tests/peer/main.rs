@@ -5,5 +5,6 @@
 mod harness;
 mod negotiation;
 mod reports;
+mod rtc_client;
 mod slots;
 mod sources;
