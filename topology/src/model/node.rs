@@ -151,8 +151,8 @@ pub struct Node {
     pub registered_ms: u64,
 }
 
-/// What one more meeting is thought to cost a node until it reports: half a per cent.
-const MEETING_PERMILLE: u32 = 5;
+/// Links that one more meeting is thought to cost a node until it reports: a mean meeting has about six.
+const MEETING_CARRIES: u64 = 6;
 
 impl Node {
     /// Its number.
@@ -161,16 +161,21 @@ impl Node {
         self.record.id
     }
 
-    /// Utilisation in thousandths, meetings included that the last report cannot have in it. May pass 1,000.
+    /// Utilisation in thousandths, meetings included that the last report cannot have in it. Those alone never fill a node:
+    /// a guess may steer a burst of meetings elsewhere, but must not refuse it.
     #[must_use]
     pub fn predicted_permille(&self) -> u32 {
-        let carried = match self.record.capacity {
-            0 => 1_000,
-            capacity => {
-                (u64::from(self.load.carried) * 1_000 / u64::from(capacity)).min(1_000) as u32
-            }
+        let capacity = u64::from(self.record.capacity);
+        let share = |links: u64| {
+            (links * 1_000)
+                .checked_div(capacity)
+                .unwrap_or(1_000)
+                .min(1_000) as u32
         };
-        let pending = self.placed_since_report.min(1_000) * MEETING_PERMILLE;
-        u32::from(self.load.used_permille).max(carried) + pending
+        let reported = u32::from(self.load.used_permille).max(share(u64::from(self.load.carried)));
+        if reported >= 1_000 {
+            return 1_000;
+        }
+        (reported + share(u64::from(self.placed_since_report) * MEETING_CARRIES)).min(999)
     }
 }

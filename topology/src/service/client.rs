@@ -12,7 +12,7 @@ use crate::limits::{
 };
 use crate::model::{Load, Meeting, MeetingSpec, Node, NodeRecord, Reply, RequestId};
 use crate::protocol::{FrameError, HEADER_BYTES, Refusal, Request, Response, encode};
-use quinn::{Connection, Endpoint, VarInt};
+use quinn::{Connection, ConnectionError, Endpoint, VarInt};
 use relay_proto::MeetingId;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -175,7 +175,9 @@ impl TopologyClient {
                 match exchange(&current, frame).await {
                     Ok(Err(Refusal::Unavailable)) => {}
                     Ok(response) => return response,
-                    Err(error) => self.shared.note(&error),
+                    // What this side closed, it closed for a reason that stands there already.
+                    Err(_) if current.close_reason() == Some(ConnectionError::LocallyClosed) => {}
+                    Err(error) => self.shared.note(&reason(&current, error)),
                 }
             }
             sleep(RECONNECT_MIN).await;
@@ -363,9 +365,18 @@ async fn connect_once(
     // The name is not checked (the SPIFFE URI is), but TLS wants one.
     let connection = timeout(CONNECT_TIMEOUT, endpoint.connect(address, "topology")?).await??;
     shared.connection.send_replace(Some(connection.clone()));
-    let outcome = session::run(shared, &connection, useful).await;
-    connection.close(VarInt::from_u32(0), b"");
+    let outcome = session::run(shared, &connection, useful)
+        .await
+        .map_err(|e| reason(&connection, e));
+    if connection.close_reason().is_none() {
+        connection.close(VarInt::from_u32(0), b"");
+    }
     outcome
+}
+
+/// Why a connection is gone says more than what failed on it; a refused certificate, for one, shows only there.
+fn reason(connection: &Connection, error: SessionError) -> SessionError {
+    connection.close_reason().map_or(error, SessionError::from)
 }
 
 /// Between half of `wait` and all of it, so that a thousand clients do not come back in one instant.

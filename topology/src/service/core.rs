@@ -11,7 +11,8 @@ use super::store::{Store, StoreError};
 use super::{Identity, ServiceError};
 use crate::limits::{GROUP_COMMIT_MAX, REPAIRS_PER_TURN, TICK};
 use crate::model::{
-    ApplyError, Change, Command, CommandKind, Load, NodeState, Reply, RequestId, RttTable, State,
+    ApplyError, Change, Command, CommandKind, Load, MeetingSpec, NodeState, Reply, RequestId,
+    RttTable, State,
 };
 use crate::protocol::{Refusal, Request, Response};
 use relay_proto::{MeetingId, NodeId};
@@ -137,7 +138,7 @@ impl Core {
                 CommandKind::ReportOccupancy { node: me, reports },
                 false,
             ),
-            Request::CreateMeeting { request, spec } => self.create(request, spec),
+            Request::CreateMeeting { request, spec } => return self.create(request, &spec),
             Request::EndMeeting { request, meeting } => {
                 self.propose(Some(request), CommandKind::EndMeeting { meeting }, true)
             }
@@ -171,27 +172,19 @@ impl Core {
         .map_err(Refusal::from)
     }
 
-    fn create(
-        &mut self,
-        request: RequestId,
-        spec: crate::model::MeetingSpec,
-    ) -> Result<Reply, ApplyError> {
-        // A clash of 64-bit ids is a lottery win; asking for another costs nothing. Without random numbers the id 0 clashes
-        // on the second meeting and the error says so.
-        let draw = || MeetingId(random_u64().unwrap_or_default());
-        let kind = CommandKind::CreateMeeting {
-            meeting: draw(),
-            spec: spec.clone(),
+    /// A clash of 64-bit ids is a lottery win; drawing once more costs nothing.
+    fn create(&mut self, request: RequestId, spec: &MeetingSpec) -> Response {
+        let mut draw = || {
+            let meeting = MeetingId(random_u64().map_err(|_| Refusal::Unavailable)?);
+            let kind = CommandKind::CreateMeeting {
+                meeting,
+                spec: spec.clone(),
+            };
+            self.propose(Some(request), kind, true)
+                .map_err(Refusal::from)
         };
-        match self.propose(Some(request), kind, true) {
-            Err(ApplyError::MeetingIdTaken(_)) => self.propose(
-                Some(request),
-                CommandKind::CreateMeeting {
-                    meeting: draw(),
-                    spec,
-                },
-                true,
-            ),
+        match draw() {
+            Err(Refusal::Apply(ApplyError::MeetingIdTaken(_))) => draw(),
             other => other,
         }
     }

@@ -22,7 +22,7 @@ pub use identity::{Identity, IdentityError};
 pub use registration::Registration;
 pub use single::{Service, ServiceConfig, ServiceError, serve};
 pub use store::StoreError;
-pub use tls::{TlsError, load_identity};
+pub use tls::{TlsError, client_config, load_identity};
 pub use view::TopologyView;
 
 /// Certificate chain, key and CA of a process; the same type the relay links use.

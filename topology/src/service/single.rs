@@ -121,7 +121,8 @@ impl Service {
         result.map_err(|e| ServiceError::Stopped(e.to_string()))?
     }
 
-    /// Write everything, answer what was asked, close all connections, and free socket and state directory.
+    /// Write everything, answer what was asked, close all connections, and free the state directory. The socket is free
+    /// on one of the runtime's next turns.
     ///
     /// # Errors
     /// Why the state could not be written.

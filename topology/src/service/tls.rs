@@ -109,7 +109,11 @@ pub(super) fn server_config(identity: &TlsIdentity) -> Result<quinn::ServerConfi
     Ok(config)
 }
 
-pub(super) fn client_config(
+/// QUIC configuration of a client of the topology, for tools that bring their own endpoint.
+///
+/// # Errors
+/// Certificate, key and CA do not work together.
+pub fn client_config(
     identity: &TlsIdentity,
     trust_domain: &str,
 ) -> Result<quinn::ClientConfig, TlsError> {

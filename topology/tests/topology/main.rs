@@ -1,0 +1,10 @@
+//! The model by itself, and the service over loopback QUIC.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod model;
+mod placement;
+mod properties;
+#[cfg(feature = "service")]
+mod service;
+mod wire;
+mod world;
