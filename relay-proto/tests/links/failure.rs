@@ -50,7 +50,7 @@ fn a_link_comes_up_again_after_the_peer_restarts() {
     world.kill(B);
     world.run_ms(3_000);
     world.take(A);
-    world.nodes[B].events.clear();
+    world.take(B);
     world.start(B, config(7, 2, 2));
     let again = world.until(A, 10_000, up).expect("up again");
     assert_eq!(again, a, "the same link");
@@ -71,6 +71,7 @@ fn a_quick_restart_of_the_dialler_replaces_its_old_link() {
     world.start(A, config(7, 1, 2));
     world.connect(A, B);
     world.until(A, 2_000, up).expect("up at the new process");
+    world.run_ms(50);
     let events = world.take(B);
     assert!(
         matches!(&events[..], [LinkEvent::Down { reason: DownReason::Replaced, .. }, LinkEvent::Up { .. }]),

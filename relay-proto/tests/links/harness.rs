@@ -16,6 +16,8 @@ pub(crate) const B: usize = 1;
 pub(crate) struct Node {
     pub(crate) links: Option<Links>,
     pub(crate) events: Vec<LinkEvent>,
+    /// When each event since the start of the world was told.
+    pub(crate) told: Vec<Duration>,
     pub(crate) skew_us: i64,
     out: Outbox<LinkEvent>,
 }
@@ -68,7 +70,7 @@ impl World {
         };
         for config in configs {
             let (links, events) = (None, Vec::new());
-            world.nodes.push(Node { links, events, skew_us: 0, out: Outbox::new() });
+            world.nodes.push(Node { links, events, told: Vec::new(), skew_us: 0, out: Outbox::new() });
             world.start(world.nodes.len() - 1, config);
         }
         world
@@ -114,15 +116,21 @@ impl World {
     fn flush(&mut self, node: usize) {
         let now = self.now(node);
         loop {
-            let Node { links, out, events, .. } = &mut self.nodes[node];
+            let Node { links, out, .. } = &mut self.nodes[node];
             let Some(links) = links else { return };
             let progress = links.flush(now, out);
-            events.append(&mut out.events);
+            self.collect(node);
             self.drain(node);
             if progress == Progress::Done {
                 return;
             }
         }
+    }
+
+    fn collect(&mut self, node: usize) {
+        let Node { out, events, told, .. } = &mut self.nodes[node];
+        told.resize(told.len() + out.events.len(), self.at);
+        events.append(&mut out.events);
     }
 
     fn drain(&mut self, from: usize) {
@@ -152,10 +160,10 @@ impl World {
     /// Delivers bytes as if `from` had sent them.
     pub(crate) fn inject(&mut self, from: SocketAddr, to: usize, mut bytes: Vec<u8>) {
         let now = self.now(to);
-        let Node { links, out, events, .. } = &mut self.nodes[to];
+        let Node { links, out, .. } = &mut self.nodes[to];
         let Some(links) = links else { return };
         links.handle(now, LinkInput::Datagram { from, ecn: 0, data: &mut bytes }, out);
-        events.append(&mut out.events);
+        self.collect(to);
         self.flush(to);
     }
 
@@ -179,10 +187,10 @@ impl World {
         }
         for node in 0..self.nodes.len() {
             let now = self.now(node);
-            let Node { links: Some(links), out, events, .. } = &mut self.nodes[node] else { continue };
+            let Node { links: Some(links), out, .. } = &mut self.nodes[node] else { continue };
             if links.deadline().is_some_and(|at| at <= now.mono) {
                 links.on_deadline(now, out);
-                events.append(&mut out.events);
+                self.collect(node);
                 self.flush(node);
             }
         }
@@ -224,7 +232,16 @@ impl World {
     }
 
     pub(crate) fn take(&mut self, node: usize) -> Vec<LinkEvent> {
+        self.nodes[node].told.clear();
         std::mem::take(&mut self.nodes[node].events)
+    }
+
+    /// Events with the time at which they were told.
+    pub(crate) fn take_timed(&mut self, node: usize) -> Vec<(Duration, LinkEvent)> {
+        let told = std::mem::take(&mut self.nodes[node].told);
+        let events = std::mem::take(&mut self.nodes[node].events);
+        assert_eq!(told.len(), events.len());
+        told.into_iter().zip(events).collect()
     }
 
     pub(crate) fn send(&mut self, node: usize, link: LinkId, flow: u64, facts: &PacketFacts, rtp: &[u8]) {
