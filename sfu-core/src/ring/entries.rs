@@ -62,12 +62,16 @@ impl Entries {
     }
 
     pub(super) fn find(&self, seq: u64) -> Option<Arrival> {
-        let low = u64::from(*self.by_seq.get(self.place(seq))?);
-        // The only arrival of this place that is still here.
-        let arrival = self.tail + (low.wrapping_sub(self.tail) & (self.table.len() as u64 - 1));
+        let arrival = self.at_seq_place(self.place(seq))?;
         self.get(arrival)
             .filter(|entry| entry.meta.seq == seq)
             .map(|_| arrival)
+    }
+
+    /// The only arrival that is still here and has the low bits kept for this place.
+    fn at_seq_place(&self, place: usize) -> Option<Arrival> {
+        let low = u64::from(*self.by_seq.get(place)?);
+        Some(self.tail + (low.wrapping_sub(self.tail) & (self.table.len() as u64 - 1)))
     }
 
     /// Appends to a table that is not full.
@@ -81,8 +85,16 @@ impl Entries {
     fn set(&mut self, arrival: Arrival, entry: Entry) {
         let place = self.place(arrival);
         let by_seq = self.place(entry.meta.seq);
-        self.by_seq[by_seq] = arrival as u16;
         self.table[place] = Some(entry);
+        // Two packets a table's width apart share a place: the newer one is asked for more likely.
+        let other = self
+            .at_seq_place(by_seq)
+            .and_then(|arrival| self.get(arrival));
+        if other.is_none_or(|other| {
+            other.meta.seq <= entry.meta.seq || self.place(other.meta.seq) != by_seq
+        }) {
+            self.by_seq[by_seq] = arrival as u16;
+        }
     }
 
     pub(super) fn pop(&mut self) {
