@@ -212,9 +212,8 @@ export class Meeting extends Emitter<MeetingEvents> {
   }
 
   async #enter(url: string, ready?: Promise<void>): Promise<void> {
-    const early: ServerMessage[] = [];
     const handlers: SignallingHandlers = {
-      message: (message) => void early.push(message),
+      message: (message) => this.#receive(message),
       closed: (error) => this.#lost(error),
     };
     const newPeer = this.parts.newPeer ?? ((options) => new Peer(options));
@@ -238,10 +237,7 @@ export class Meeting extends Emitter<MeetingEvents> {
       return;
     }
     await this.#adopt(session);
-    // Messages that came between the answer and here are told now, in their order.
-    for (const message of early) this.#receive(message);
-    handlers.message = (message) => this.#receive(message);
-    if (!session.signalling.isOpen) this.#lost(new MeshError("network", "The connection to the meeting server was lost."));
+    session.release();
   }
 
   /** Makes a session the current one. The old peer plays on until the new one is connected. */

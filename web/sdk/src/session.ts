@@ -1,4 +1,5 @@
 import { MeshError } from "./errors";
+import type { ServerMessage } from "./generated/ServerMessage";
 import { JOIN_TIMEOUT_MS, type JoinOptions } from "./options";
 import type { Peer } from "./peer";
 import { SIGNAL_VERSION, Signalling, type OpenSocket, type ServerMessageOf, type SignallingHandlers } from "./signalling";
@@ -9,6 +10,8 @@ export interface Session {
   readonly signalling: Signalling;
   readonly peer: Peer;
   readonly joined: ServerMessageOf<"joined">;
+  /** From now on the handlers are called; what came before is told first, in its order. */
+  release(): void;
 }
 
 /** What makes a session; tests put fakes at this boundary. */
@@ -18,8 +21,9 @@ export interface SessionParts {
 }
 
 /**
- * Joins at an edge. The socket opens and the offer is made at the same time; `ready` (the devices) may still be on its
- * way too, and nobody is in the roster before it is there.
+ * Joins at an edge. The socket opens and the offer is made while `ready` (the devices) is on its way; nobody is in the
+ * roster before it is there. An edge closes a socket that stays silent while a person thinks about a permission: then
+ * another one is opened.
  */
 export async function openSession(
   url: string,
@@ -29,10 +33,13 @@ export async function openSession(
   ready: Promise<void> = Promise.resolve(),
 ): Promise<Session> {
   const timeoutMs = options.timeoutMs ?? JOIN_TIMEOUT_MS;
+  const open = (): Promise<Line> => openLine(url, timeoutMs, parts.openSocket, handlers);
   const peer = parts.newPeer();
-  const opening = Signalling.open(url, handlers, timeoutMs, parts.openSocket);
+  let line = open();
   try {
-    const [signalling, sdp] = await Promise.all([opening, peer.offer(), ready]);
+    const [first, sdp] = await Promise.all([line, peer.offer(), ready]);
+    if (!first.signalling.isOpen) line = open();
+    const { signalling, release } = await line;
     const { token, name } = options;
     const publish = peer.publishLines();
     const named = name === undefined ? {} : { name };
@@ -42,13 +49,40 @@ export async function openSession(
       timeoutMs,
     );
     await peer.accept(joined.sdp);
-    return { url, signalling, peer, joined };
+    return { url, signalling, peer, joined, release };
   } catch (cause) {
     peer.close();
-    void opening.then(
-      (signalling) => signalling.close(),
+    void line.then(
+      ({ signalling }) => signalling.close(),
       () => {},
     );
     throw cause instanceof MeshError ? cause : new MeshError("sdp", `The media connection failed: ${String(cause)}`);
   }
+}
+
+/** An open socket whose messages are held until somebody can take them. */
+interface Line {
+  readonly signalling: Signalling;
+  release(): void;
+}
+
+async function openLine(
+  url: string,
+  timeoutMs: number,
+  openSocket: OpenSocket | undefined,
+  handlers: SignallingHandlers,
+): Promise<Line> {
+  const held: ServerMessage[] = [];
+  let released = false;
+  const holding: SignallingHandlers = {
+    message: (message) => (released ? handlers.message(message) : void held.push(message)),
+    closed: (error) => (released ? handlers.closed(error) : undefined),
+  };
+  const signalling = await Signalling.open(url, holding, timeoutMs, openSocket);
+  const release = (): void => {
+    released = true;
+    for (const message of held.splice(0)) handlers.message(message);
+    if (!signalling.isOpen) handlers.closed(new MeshError("network", "The connection to the meeting server was lost."));
+  };
+  return { signalling, release };
 }

@@ -48,7 +48,7 @@ export function parseServerMessage(data: unknown): ServerMessage | undefined {
 
 /** An `error` message as an exception. */
 export function refusal(message: ServerMessageOf<"error">): MeshError {
-  return new MeshError(message.code, message.message, message.retryAfterMs, message.edges ?? []);
+  return new MeshError(message.code, message.message, message.retryAfterMs ?? undefined, message.edges ?? []);
 }
 
 /** What a {@link Signalling} tells. */

@@ -144,8 +144,10 @@ export class SlotTable {
       const entry = this.#entries.find((candidate) => candidate.mid === state.mid);
       if (!entry) continue;
       entry.told = { participant: state.participant ?? undefined, atMs };
-      changed ||= entry.rid !== state.rid;
-      entry.rid = state.rid;
+      // What is absent may be written as null.
+      const rid = state.rid ?? undefined;
+      changed ||= entry.rid !== rid;
+      entry.rid = rid;
     }
     return this.sample() || changed;
   }

@@ -105,6 +105,26 @@ describe("joining", () => {
     expect(world.socket.closed && world.peer.closed).toBe(true);
   });
 
+  it("opens another socket when the edge closed the first while the person thought about the permission", async () => {
+    const world = new World();
+    let allow = (): void => {};
+    const ask = world.devices.getUserMedia.bind(world.devices);
+    world.devices.getUserMedia = async (constraints) => {
+      await new Promise<void>((resolve) => (allow = resolve));
+      return ask(constraints);
+    };
+    const joining = world.join();
+    await vi.advanceTimersByTimeAsync(10_000);
+    world.socket.tell({ type: "error", code: "outOfOrder", message: "Say join.", fatal: true });
+    world.socket.onclose?.({} as CloseEvent);
+    allow();
+    await vi.advanceTimersByTimeAsync(5);
+    const meeting = await joining;
+    expect(world.sockets).toHaveLength(2);
+    expect(world.sockets[0]?.socket.of("join")).toEqual([]);
+    expect(meeting.state).toBe("connecting");
+  });
+
   it("throws what the server says and lets go of the devices", async () => {
     const world = new World();
     world.refuse = { type: "error", code: "token", message: "Expired.", fatal: true };

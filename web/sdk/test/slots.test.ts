@@ -73,6 +73,7 @@ describe("slot table", () => {
     expect(slots.slots[2]).toMatchObject({ participant: 9, rid: "q" });
     expect(slots.apply([{ mid: "4", participant: 9, rid: "q" }])).toBe(false);
     expect(slots.apply([{ mid: "4", participant: 9, rid: "h" }])).toBe(true);
+    expect(slots.apply([{ mid: "5", participant: null, rid: null as unknown as string }])).toBe(false);
     expect(slots.apply([{ mid: "99", participant: 9 }])).toBe(false);
   });
 
