@@ -17,6 +17,8 @@ mod shard;
 mod socket;
 mod stats;
 
+pub use http::{HttpServer, Readiness, operations_router};
 pub use mailbox::{MailboxFull, MailboxSender};
-pub use shard::{ShardAddrs, ShardConfig, ShardHandle, StopHandle, spawn_shard};
+pub use metrics::Metrics;
+pub use shard::{ShardAddrs, ShardConfig, ShardHandle, StopHandle, spawn_shard, try_spawn_shard};
 pub use stats::{ShardStats, SocketStats, TURN_BUCKETS, TurnHistogram};

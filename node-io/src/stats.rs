@@ -1,5 +1,6 @@
 //! What a shard counts. One thread writes, any thread reads.
 
+use crate::shard::ShardAddrs;
 use relay_proto::machine::Socket;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -117,6 +118,16 @@ pub struct ShardStats {
 }
 
 impl ShardStats {
+    pub(crate) fn bound_to(addrs: ShardAddrs) -> Self {
+        let stats = Self::default();
+        stats.relay.port.store(addrs.relay.port(), Relaxed);
+        stats
+            .media
+            .port
+            .store(addrs.media.map_or(0, |a| a.port()), Relaxed);
+        stats
+    }
+
     /// The counters of one socket.
     #[must_use]
     pub fn socket(&self, socket: Socket) -> &SocketStats {

@@ -1,6 +1,12 @@
 //! Shards and HTTP over real sockets.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
+mod cost;
 mod http;
 mod shard;
 mod toy;

@@ -270,3 +270,26 @@ fn a_taken_port_is_reported_before_any_thread_starts() {
         "{error}"
     );
 }
+
+#[test]
+fn a_machine_that_cannot_be_made_is_an_error_of_the_spawn() {
+    let none = ShardConfig::new("none", None, any_port());
+    let failed = node_io::try_spawn_shard(none.clone(), |_, _| Err::<crate::toy::Toy, _>("no key"));
+    assert_eq!(failed.expect_err("fails").to_string(), "no key");
+    let panicked = node_io::spawn_shard::<crate::toy::Toy, _, _>(none, |_, _| panic!("as ordered"));
+    assert!(
+        panicked
+            .expect_err("fails")
+            .to_string()
+            .contains("panicked")
+    );
+}
+
+#[tokio::test]
+async fn taken_outputs_go_on_without_the_handle_having_them() {
+    let mut shard = started(config()).await;
+    let mut outputs = shard.take_outputs();
+    shard.commands.try_send(Order::Count(1)).unwrap();
+    assert_eq!(outputs.recv().await, Some(Said::Number(0)));
+    assert_eq!(shard.outputs.recv().await, None);
+}

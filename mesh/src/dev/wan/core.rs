@@ -1,7 +1,7 @@
 //! Fronts, sessions and links; what the emulator's thread does in a turn.
 
 use super::WanError;
-use super::line::{DelayLine, Timing};
+use super::line::{DelayLine, InFlight, Timing};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use serde::Serialize;
 use simulator::link_model::{LinkCounters, LinkModel, LinkParams, Verdict};
@@ -283,7 +283,7 @@ impl Core {
         }
         let since = now.saturating_duration_since(self.start);
         if let Verdict::Deliver(at) = link.model.offer(since, data.len()) {
-            self.line.push(at, session, to_client, data);
+            self.line.push(at, index, session, to_client, data);
         }
     }
 
@@ -291,27 +291,25 @@ impl Core {
         let now = self.start.elapsed();
         while let Some(datagram) = self.line.pop_due(now) {
             self.timing.record(now.saturating_sub(datagram.at));
-            let Some(session) = self.sessions.get(&datagram.session) else {
-                continue;
-            };
-            let Some(front) = self.fronts.get(&session.front) else {
-                continue;
-            };
-            let send = || match datagram.to_client {
-                true => front.socket.send_to(&datagram.data, session.client),
-                false => session.socket.send(&datagram.data),
-            };
-            // A connected socket reports an earlier refusal instead of sending, once.
-            if send().is_err() && send().is_err() {
-                let pair = if datagram.to_client {
-                    (front.to, front.from)
-                } else {
-                    (front.from, front.to)
-                };
-                let index = self.index(pair);
-                self.links[index].undeliverable += 1;
+            if !self.send(&datagram) {
+                self.links[datagram.link].undeliverable += 1;
             }
         }
+    }
+
+    fn send(&self, datagram: &InFlight) -> bool {
+        let Some(session) = self.sessions.get(&datagram.session) else {
+            return false;
+        };
+        let Some(front) = self.fronts.get(&session.front) else {
+            return false;
+        };
+        let send = || match datagram.to_client {
+            true => front.socket.send_to(&datagram.data, session.client),
+            false => session.socket.send(&datagram.data),
+        };
+        // A connected socket reports an earlier refusal instead of sending, once.
+        send().is_ok() || send().is_ok()
     }
 
     fn session(&mut self, front_id: u64, client: SocketAddr, now: Instant) -> Option<u64> {

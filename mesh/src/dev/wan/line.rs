@@ -42,6 +42,8 @@ pub(super) struct InFlight {
     /// Since the start; the order is by this, then by when it was put in.
     pub(super) at: Duration,
     order: u64,
+    /// The link it is on, which counts it when it cannot be delivered.
+    pub(super) link: usize,
     /// The session it belongs to.
     pub(super) session: u64,
     /// Towards the client, or towards the node behind the front.
@@ -63,12 +65,20 @@ impl DelayLine {
         self.bytes + bytes + OVERHEAD <= BYTES_MAX
     }
 
-    pub(super) fn push(&mut self, at: Duration, session: u64, to_client: bool, data: &[u8]) {
+    pub(super) fn push(
+        &mut self,
+        at: Duration,
+        link: usize,
+        session: u64,
+        to_client: bool,
+        data: &[u8],
+    ) {
         self.order += 1;
         self.bytes += data.len() + OVERHEAD;
         let datagram = InFlight {
             at,
             order: self.order,
+            link,
             session,
             to_client,
             data: data.into(),
