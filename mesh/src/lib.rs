@@ -1,3 +1,6 @@
 //! The composition root: roles, configuration, `mesh dev`.
 
 pub mod dev;
+pub mod node;
+pub mod signalling;
+pub mod token;

@@ -1,0 +1,7 @@
+//! The WebSocket side of an edge: from a socket to its shard and back.
+
+mod session;
+mod sockets;
+
+pub use session::{SignalState, signal_router};
+pub use sockets::Sockets;

@@ -1,0 +1,245 @@
+//! One WebSocket: reads, checks, and hands on.
+
+use super::sockets::{Outgoing, Sockets};
+use crate::token::{TokenError, Verifier};
+use axum::Router;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use edge_sfu::shard::{EdgeCommand, Join, SocketId};
+use edge_sfu::signal::{ClientMessage, ErrorCode, SIGNAL_BYTES_MAX, SIGNAL_VERSION, ServerMessage};
+use futures_util::{SinkExt, StreamExt};
+use node_io::MailboxSender;
+use relay_proto::{Lane, MeetingId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A socket that has not said `join` by then is closed.
+const JOIN_WITHIN: Duration = Duration::from_secs(10);
+/// Bad messages before a socket is closed.
+const COMPLAINTS_MAX: u32 = 8;
+/// Messages a second, and at once: a layout change and a ping a second leave room for a person's clicks.
+const MESSAGES_PER_SECOND: f64 = 20.0;
+const MESSAGES_BURST: f64 = 60.0;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct SignalState {
+    /// Mailboxes of the shards.
+    pub shards: Vec<MailboxSender<EdgeCommand>>,
+    /// Open sockets.
+    pub sockets: Sockets,
+    /// Checks tokens.
+    pub verifier: Arc<Verifier>,
+    /// Set while the node takes no joins: over its budget, or draining.
+    pub shedding: Arc<AtomicBool>,
+    /// Refused joins, for metrics.
+    pub refused: Arc<AtomicU64>,
+    /// Other edges, by URL, for those who are refused.
+    pub others: tokio::sync::watch::Receiver<Vec<String>>,
+}
+
+impl SignalState {
+    /// The shard of a meeting: by its lane, so that every packet of it stays on one core.
+    fn shard(&self, meeting: MeetingId) -> Option<&MailboxSender<EdgeCommand>> {
+        self.shards.get(usize::from(Lane::of(meeting).0) % self.shards.len().max(1))
+    }
+}
+
+/// `/v1/signal`.
+pub fn signal_router(state: SignalState) -> Router {
+    Router::new()
+        .route("/v1/signal", get(upgrade))
+        .layer(DefaultBodyLimit::max(SIGNAL_BYTES_MAX))
+        .with_state(state)
+}
+
+async fn upgrade(State(state): State<SignalState>, upgrade: WebSocketUpgrade) -> impl IntoResponse {
+    upgrade
+        .max_message_size(SIGNAL_BYTES_MAX)
+        .max_frame_size(SIGNAL_BYTES_MAX)
+        .on_upgrade(move |socket| serve(state, socket))
+}
+
+/// Limits how fast one socket may speak.
+struct Bucket {
+    level: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn take(&mut self) -> bool {
+        let now = Instant::now();
+        let earned = now.duration_since(self.at).as_secs_f64() * MESSAGES_PER_SECOND;
+        self.level = (self.level + earned).min(MESSAGES_BURST);
+        self.at = now;
+        if self.level < 1.0 {
+            return false;
+        }
+        self.level -= 1.0;
+        true
+    }
+}
+
+/// Where one socket stands.
+struct Session {
+    state: SignalState,
+    id: SocketId,
+    joined: Option<MeetingId>,
+    complaints: u32,
+    bucket: Bucket,
+}
+
+async fn serve(state: SignalState, socket: WebSocket) {
+    let (id, mut outgoing) = state.sockets.open();
+    let (mut sink, mut stream) = socket.split();
+    let writer = tokio::spawn(async move {
+        while let Some(Outgoing::Text(text)) = outgoing.recv().await {
+            if sink.send(Message::Text(text.as_ref().into())).await.is_err() {
+                return;
+            }
+        }
+        let _ = sink.close().await;
+    });
+    let bucket = Bucket { level: MESSAGES_BURST, at: Instant::now() };
+    let mut session = Session { state, id, joined: None, complaints: 0, bucket };
+    let deadline = Instant::now() + JOIN_WITHIN;
+    let stop = writer.abort_handle();
+    let mut writer = writer;
+    loop {
+        let next = tokio::select! {
+            biased;
+            _ = &mut writer => break,
+            () = tokio::time::sleep_until(deadline), if session.joined.is_none() => {
+                session.complain(ErrorCode::OutOfOrder, "say join within ten seconds of connecting", true);
+                break;
+            }
+            next = stream.next() => next,
+        };
+        let proceed = match next {
+            Some(Ok(Message::Text(text))) => session.text(text.as_str()).await,
+            Some(Ok(Message::Binary(_))) => {
+                session.complain(ErrorCode::Malformed, "send text frames with JSON", false)
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => true,
+            Some(Ok(Message::Close(_)) | Err(_)) | None => false,
+        };
+        if !proceed {
+            break;
+        }
+    }
+    session.end().await;
+    // What was said last is written before the socket closes; a reader that does not read is not waited for.
+    if tokio::time::timeout(Duration::from_secs(1), &mut writer).await.is_err() {
+        stop.abort();
+    }
+}
+
+impl Session {
+    /// Handles one frame; whether the socket goes on.
+    async fn text(&mut self, text: &str) -> bool {
+        if !self.bucket.take() {
+            return self.complain(ErrorCode::TooMany, "too many messages: at most 20 a second", false);
+        }
+        let message = match serde_json::from_str::<ClientMessage>(text) {
+            Ok(message) => message,
+            Err(error) => {
+                let text = format!("not a message of this protocol: {error}");
+                return self.complain(ErrorCode::Malformed, &text, false);
+            }
+        };
+        match (message, self.joined) {
+            (ClientMessage::Join { version, token, name, sdp, publish }, None) => {
+                if version != SIGNAL_VERSION {
+                    let text = format!("this edge speaks version {SIGNAL_VERSION}: reload the page");
+                    return self.complain(ErrorCode::Version, &text, true);
+                }
+                self.join(&token, name, sdp, publish).await
+            }
+            (ClientMessage::Ping { id }, None) => {
+                self.state.sockets.send(&[self.id], &ServerMessage::Pong { id });
+                true
+            }
+            (_, None) => self.complain(ErrorCode::OutOfOrder, "join first", false),
+            (message, Some(meeting)) => {
+                let Some(shard) = self.state.shard(meeting) else { return false };
+                shard.send(EdgeCommand::Client { socket: self.id, message }).await.is_ok()
+            }
+        }
+    }
+
+    async fn join(
+        &mut self,
+        token: &str,
+        name: Option<String>,
+        sdp: String,
+        publish: Vec<edge_sfu::signal::PublishLine>,
+    ) -> bool {
+        let claims = match self.state.verifier.verify(token) {
+            Ok(claims) => claims,
+            Err(error @ TokenError::Key { .. }) => {
+                tracing::error!(%error, "token key unusable");
+                return self.complain(ErrorCode::Unavailable, "this edge cannot check tokens now", true);
+            }
+            Err(error) => return self.complain(ErrorCode::Token, &error.to_string(), true),
+        };
+        if !claims.grants.subscribe && !claims.grants.publish {
+            return self.complain(ErrorCode::Forbidden, "the token grants nothing", true);
+        }
+        if self.state.shedding.load(Ordering::Relaxed) {
+            return self.refuse_busy();
+        }
+        let Some(shard) = self.state.shard(claims.meeting) else { return false };
+        let join = Join {
+            socket: self.id,
+            meeting: claims.meeting,
+            name: claims.name.or(name).unwrap_or_default(),
+            may_publish: claims.grants.publish,
+            sdp,
+            publish,
+        };
+        if shard.try_send(EdgeCommand::Join(Box::new(join))).is_err() {
+            return self.refuse_busy();
+        }
+        self.joined = Some(claims.meeting);
+        true
+    }
+
+    fn refuse_busy(&mut self) -> bool {
+        self.state.refused.fetch_add(1, Ordering::Relaxed);
+        let message = ServerMessage::Error {
+            code: ErrorCode::Busy,
+            message: "this edge is busy: try one of the others, or again in a moment".to_owned(),
+            fatal: true,
+            retry_after_ms: Some(2_000),
+            edges: self.state.others.borrow().clone(),
+        };
+        self.state.sockets.send(&[self.id], &message);
+        false
+    }
+
+    /// Says what was wrong; whether the socket goes on.
+    fn complain(&mut self, code: ErrorCode, message: &str, fatal: bool) -> bool {
+        self.complaints += 1;
+        let fatal = fatal || self.complaints >= COMPLAINTS_MAX;
+        let message = ServerMessage::Error {
+            code,
+            message: message.chars().take(300).collect(),
+            fatal,
+            retry_after_ms: None,
+            edges: Vec::new(),
+        };
+        self.state.sockets.send(&[self.id], &message);
+        !fatal
+    }
+
+    async fn end(&mut self) {
+        self.state.sockets.finish(self.id);
+        if let Some(shard) = self.joined.take().and_then(|m| self.state.shard(m)) {
+            let _ = shard.send(EdgeCommand::SocketClosed(self.id)).await;
+        }
+    }
+}
