@@ -153,7 +153,9 @@ impl<'a> Iterator for Packets<'a> {
 
 /// One packet's body without header and padding, its count and type, and what follows.
 fn split(bytes: &[u8]) -> Option<(&[u8], u8, u8, &[u8])> {
-    let [first, kind, ..] = *bytes else { return None };
+    let [first, kind, ..] = *bytes else {
+        return None;
+    };
     let words = usize::from((word(bytes.get(..4)?, 0) & 0xffff) as u16);
     let (packet, rest) = bytes.split_at_checked(4 + 4 * words)?;
     let mut body = packet.get(4..)?;
@@ -162,8 +164,8 @@ fn split(bytes: &[u8]) -> Option<(&[u8], u8, u8, &[u8])> {
     }
     if first & 0x20 != 0 {
         let padding = usize::from(*body.last()?);
-        // RFC 3550 section 6.4.1: a multiple of four; 0 would not count itself.
-        if padding == 0 || padding % 4 != 0 {
+        // RFC 3550 section 6.4.1 wants a multiple of four, but transport-wide feedback pads to a word with 1 to 3.
+        if padding == 0 {
             return None;
         }
         body = body.get(..body.len().checked_sub(padding)?)?;
@@ -180,7 +182,12 @@ fn read_packet(kind: u8, count: u8, body: &[u8]) -> Option<Rtcp<'_>> {
         (packet_type::SENDER_REPORT, _) => {
             let blocks = blocks(24)?;
             let ntp = NtpTime(u64::from(word(body, 4)) << 32 | u64::from(word(body, 8)));
-            Some(Rtcp::SenderReport { ssrc: word(body, 0), ntp, rtp: word(body, 12), blocks })
+            Some(Rtcp::SenderReport {
+                ssrc: word(body, 0),
+                ntp,
+                rtp: word(body, 12),
+                blocks,
+            })
         }
         (packet_type::RECEIVER_REPORT, _) => Some(Rtcp::ReceiverReport { blocks: blocks(4)? }),
         (packet_type::TRANSPORT_FEEDBACK | packet_type::PAYLOAD_FEEDBACK, _) => {
@@ -193,16 +200,29 @@ fn read_packet(kind: u8, count: u8, body: &[u8]) -> Option<Rtcp<'_>> {
 
 fn read_feedback(kind: u8, fmt: u8, media: u32, fci: &[u8]) -> Rtcp<'_> {
     match (kind, fmt) {
-        (packet_type::TRANSPORT_FEEDBACK, format::NACK) => Rtcp::Nack { media, pairs: Pairs(fci) },
+        (packet_type::TRANSPORT_FEEDBACK, format::NACK) => Rtcp::Nack {
+            media,
+            pairs: Pairs(fci),
+        },
         // base sequence 2, status count 2, reference time 3, feedback count 1
         (packet_type::TRANSPORT_FEEDBACK, format::TWCC) if fci.len() >= 8 => Rtcp::Twcc(fci),
         (packet_type::PAYLOAD_FEEDBACK, format::PLI) => Rtcp::Pli { media },
-        (packet_type::PAYLOAD_FEEDBACK, format::FIR) => Rtcp::Fir { entries: Entries(fci) },
+        (packet_type::PAYLOAD_FEEDBACK, format::FIR) => Rtcp::Fir {
+            entries: Entries(fci),
+        },
         (packet_type::PAYLOAD_FEEDBACK, format::APPLICATION) if fci.starts_with(b"REMB") => {
             let rate = word(fci, 4);
             let (exponent, mantissa) = (rate >> 18 & 0x3f, u64::from(rate & 0x3_ffff));
-            let bps = if fci.len() < 8 { 0 } else { mantissa.saturating_mul(1 << exponent) };
-            if bps == 0 { Rtcp::Other } else { Rtcp::Remb { bps } }
+            let bps = if fci.len() < 8 {
+                0
+            } else {
+                mantissa.saturating_mul(1 << exponent)
+            };
+            if bps == 0 {
+                Rtcp::Other
+            } else {
+                Rtcp::Remb { bps }
+            }
         }
         _ => Rtcp::Other,
     }
@@ -221,14 +241,20 @@ mod tests {
         bytes.extend([0x81, 205, 0, 3, 0, 0, 0, 1, 0, 0, 0, 9, 0x10, 0, 0, 3]);
         bytes.extend([0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9]);
         let read: Vec<_> = Packets::new(&bytes).map(Result::unwrap).collect();
-        let [Rtcp::ReceiverReport { mut blocks }, Rtcp::Nack { media: 9, pairs }, Rtcp::Pli { media: 9 }] =
-            read[..]
+        let [
+            Rtcp::ReceiverReport { mut blocks },
+            Rtcp::Nack { media: 9, pairs },
+            Rtcp::Pli { media: 9 },
+        ] = read[..]
         else {
             panic!("{read:?}");
         };
         let block = blocks.next().unwrap();
         assert_eq!((block.ssrc, block.fraction_lost, block.jitter), (9, 64, 5));
-        assert_eq!((block.last_sender_report, block.delay), (0x1122_3344, 65_536));
+        assert_eq!(
+            (block.last_sender_report, block.delay),
+            (0x1122_3344, 65_536)
+        );
         assert_eq!(pairs.collect::<Vec<_>>(), [(0x1000, 3)]);
     }
 
@@ -241,15 +267,23 @@ mod tests {
             ssrcs: vec![7],
         };
         let bytes = rtc_rtcp::packet::marshal(&[Box::new(remb)]).unwrap();
-        let Some(Ok(Rtcp::Remb { bps })) = Packets::new(&bytes).next() else { panic!() };
+        let Some(Ok(Rtcp::Remb { bps })) = Packets::new(&bytes).next() else {
+            panic!()
+        };
         assert!((2_499_000..=2_500_000).contains(&bps));
     }
 
     #[test]
     fn a_report_that_claims_more_blocks_than_it_has_is_malformed() {
         let bytes = [0x82, 201, 0, 1, 0, 0, 0, 1];
-        assert_eq!(Packets::new(&bytes).next(), Some(Err(DropReason::Malformed)));
-        assert_eq!(Packets::new(&[0x80, 201, 0, 9]).next(), Some(Err(DropReason::Malformed)));
+        assert_eq!(
+            Packets::new(&bytes).next(),
+            Some(Err(DropReason::Malformed))
+        );
+        assert_eq!(
+            Packets::new(&[0x80, 201, 0, 9]).next(),
+            Some(Err(DropReason::Malformed))
+        );
     }
 
     #[test]
@@ -257,9 +291,13 @@ mod tests {
         let pli = [0xa1, 206, 0, 3, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 4];
         assert_eq!(Packets::new(&pli).next(), Some(Ok(Rtcp::Pli { media: 9 })));
         let mut bad = pli;
-        for padding in [0, 3, 200] {
+        for padding in [0, 13, 200] {
             bad[15] = padding;
-            assert_eq!(Packets::new(&bad).next(), Some(Err(DropReason::Malformed)), "{padding}");
+            assert_eq!(
+                Packets::new(&bad).next(),
+                Some(Err(DropReason::Malformed)),
+                "{padding}"
+            );
         }
     }
 
