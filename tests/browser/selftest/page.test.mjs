@@ -166,8 +166,10 @@ test("three participants fit in one browser, none is throttled", async () => {
   for (const { untilMain, colour } of all) await untilMain(colour);
   await all[0].page.waitForTimeout(3_000);
   for (const each of all) {
+    // A throttled page paints once a second; a busy machine is only uneven.
     const recorded = (await each.mainFrames()).slice(-30);
-    assert.deepEqual(freezes(recorded, 500), [], each.name);
+    const second = freezes(recorded, 900);
+    assert.ok(recorded.length >= 20 && second.length < 3, `${each.name}: ${recorded.length} frames, ${JSON.stringify(second)}`);
     await each.untilHeard(each.colour);
     await each.speak(false);
     await each.untilHeard(each.colour, { heard: false });
@@ -224,8 +226,17 @@ test("refused devices are explained, and one can join without them", async () =>
 test("a browser that wants a click before sound gets a button", async () => {
   const strict = await launch({ strictAutoplay: true });
   try {
-    const page = await opened({ media: null, query: "?name=Grace&autojoin=1&audio=0&video=0", from: strict });
-    await page.click("[data-testid=start-audio]", { timeout: 10_000 });
+    const page = await strict.newPage();
+    await fakeEdge(page);
+    // Everything that Playwright evaluates counts as a click, so the page itself tells when the button is there.
+    const button = new Promise((resolve) => void page.exposeFunction("tellButton", resolve));
+    await page.addInitScript(() => {
+      const look = () => document.querySelector("[data-testid=start-audio]") && window.tellButton();
+      new MutationObserver(look).observe(document, { childList: true, subtree: true });
+    });
+    await page.goto(`${site.origin}/m/0a1b2c3d4e5fg?name=Grace&autojoin=1&audio=0&video=0#token=abc`);
+    await button;
+    await page.click("[data-testid=start-audio]");
     await page.waitForSelector("[data-testid=start-audio]", { state: "detached" });
   } finally {
     await strict.close();
