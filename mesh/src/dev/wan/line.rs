@@ -17,6 +17,8 @@ pub struct Timing {
     pub sent: u64,
     /// How late they were, summed, in microseconds.
     pub late_us_total: u64,
+    /// How many were more than a millisecond late.
+    pub late_over_1ms: u64,
     /// The latest, in microseconds.
     pub late_us_max: u64,
 }
@@ -32,6 +34,7 @@ impl Timing {
         let us = late.as_micros() as u64;
         self.sent += 1;
         self.late_us_total += us;
+        self.late_over_1ms += u64::from(us > 1_000);
         self.late_us_max = self.late_us_max.max(us);
     }
 }

@@ -173,7 +173,7 @@ impl WanProxy {
 }
 
 #[test]
-fn datagrams_leave_within_a_millisecond_of_their_time() {
+fn most_datagrams_leave_within_a_millisecond_of_their_time() {
     let Pair {
         proxy,
         client,
@@ -198,14 +198,10 @@ fn datagrams_leave_within_a_millisecond_of_their_time() {
         }
     });
     let timing = proxy.timing();
-    println!(
-        "sent {}, late {} us on average, {} us at most",
-        timing.sent,
-        timing.late_us_mean(),
-        timing.late_us_max
-    );
+    println!("{timing:?}, {} us late on average", timing.late_us_mean());
     assert_eq!(timing.sent, count);
-    assert!(timing.late_us_mean() < 1_000, "{timing:?}");
+    // The median: a virtual machine that stops for 50 ms is late for everything due meanwhile.
+    assert!(timing.late_over_1ms < count / 2, "{timing:?}");
 }
 
 #[test]
