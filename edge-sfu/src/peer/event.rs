@@ -1,7 +1,7 @@
 //! What a peer tells its shard.
 
 use crate::transport::CloseReason;
-use relay_proto::{Encoding, NtpTime, Now, TrackKind};
+use relay_proto::{Encoding, Now, NtpTime, TrackKind};
 use sfu_core::{DropReason, Packet};
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,11 +1,12 @@
 //! RTCP to the participant: transport-wide feedback, NACK, reports, key-frame requests.
 
 use super::limits::{
-    FEEDBACKS_MAX, KEYFRAME_REQUEST_INTERVAL, NACK_SEQS_MAX, RECEIVER_REPORT_INTERVAL, ROUND_TRIP_DEFAULT,
-    RTCP_BYTES_MAX,
+    FEEDBACKS_MAX, KEYFRAME_REQUEST_INTERVAL, NACK_SEQS_MAX, RECEIVER_REPORT_INTERVAL,
+    ROUND_TRIP_DEFAULT, RTCP_BYTES_MAX,
 };
 use super::{Peer, PeerSink, SlotIndex};
 use crate::rtcp::Writer;
+use crate::transport::SecureTransport;
 use arrayvec::ArrayVec;
 use relay_proto::machine::Net;
 use relay_proto::{Encoding, Now, NtpTime, TrackKind};
@@ -23,7 +24,12 @@ impl Peer {
         if !self.transport.is_connected() {
             return transport;
         }
-        let own = [transport, self.twcc.deadline(), self.sources.nack_deadline(), self.next_report];
+        let own = [
+            transport,
+            self.twcc.deadline(),
+            self.sources.nack_deadline(),
+            self.next_report,
+        ];
         own.into_iter().flatten().min()
     }
 
@@ -40,23 +46,17 @@ impl Peer {
         if self.twcc.deadline().is_some_and(|at| at <= now.mono) {
             self.send_feedback(now, net);
         }
-        if self.sources.nack_deadline().is_some_and(|at| at <= now.mono) {
+        if self
+            .sources
+            .nack_deadline()
+            .is_some_and(|at| at <= now.mono)
+        {
             self.send_nacks(now, net);
         }
         if self.next_report.is_some_and(|at| at <= now.mono) {
             self.next_report = Some(now.mono + RECEIVER_REPORT_INTERVAL);
             self.send_receiver_report(now, net);
         }
-    }
-
-    /// RTCP is best effort: what cannot be sent now is said again in the next report.
-    fn send_rtcp(&mut self, net: &mut Net, write: impl FnOnce(&mut Writer<'_>)) -> bool {
-        let sealed = self.transport.seal_rtcp(net, RTCP_BYTES_MAX, |buffer| {
-            let mut writer = Writer::new(buffer);
-            write(&mut writer);
-            writer.finish()
-        });
-        sealed.is_ok()
     }
 
     /// A sender report of a slot: `rtp_timestamp` in the slot's numbering belongs to `ntp` in this node's clock.
@@ -68,9 +68,13 @@ impl Peer {
         rtp_timestamp: u32,
         net: &mut Net,
     ) {
-        let Some(slot) = self.slots.get(usize::from(slot.0)).filter(|s| s.active) else { return };
+        let Some(slot) = self.slots.get(usize::from(slot.0)).filter(|s| s.active) else {
+            return;
+        };
         let (ssrc, (packets, octets)) = (slot.ssrc, slot.sent());
-        self.send_rtcp(net, |w| w.sender_report(ssrc, ntp, rtp_timestamp, packets, octets));
+        send(&mut self.transport, net, |w| {
+            w.sender_report(ssrc, ntp, rtp_timestamp, packets, octets)
+        });
     }
 
     /// Asks the publisher for a key frame; at most one per [`KEYFRAME_REQUEST_INTERVAL`] and encoding.
@@ -82,13 +86,15 @@ impl Peer {
         net: &mut Net,
     ) {
         let sender = self.report_ssrc;
-        let Some(stream) = self.sources.stream(kind, encoding) else { return };
+        let Some(stream) = self.sources.stream(kind, encoding) else {
+            return;
+        };
         let recent = |at: Instant| now.mono < at + KEYFRAME_REQUEST_INTERVAL;
         if kind.is_audio() || stream.keyframe_asked.is_some_and(recent) {
             return;
         }
         let media = stream.ssrc;
-        if self.send_rtcp(net, |w| w.pli(sender, media)) {
+        if send(&mut self.transport, net, |w| w.pli(sender, media)) {
             self.counters.keyframe_requests_out += 1;
             if let Some(stream) = self.sources.stream(kind, encoding) {
                 stream.keyframe_asked = Some(now.mono);
@@ -100,9 +106,12 @@ impl Peer {
         let sender = self.report_ssrc;
         let media = self.sources.seen().next().map_or(0, |(_, _, s)| s.ssrc);
         for _ in 0..FEEDBACKS_MAX {
-            let Self { transport, twcc, .. } = self;
-            let sealed = transport
-                .seal_rtcp(net, RTCP_BYTES_MAX, |buffer| twcc.write(now.mono, sender, media, buffer));
+            let Self {
+                transport, twcc, ..
+            } = self;
+            let sealed = transport.seal_rtcp(net, RTCP_BYTES_MAX, |buffer| {
+                twcc.write(now.mono, sender, media, buffer)
+            });
             if sealed.is_err() {
                 break;
             }
@@ -114,48 +123,55 @@ impl Peer {
     }
 
     fn send_nacks(&mut self, now: Now, net: &mut Net) {
-        let round_trip = self.round_trip.unwrap_or(ROUND_TRIP_DEFAULT);
-        let mut asked = ArrayVec::<Asked, STREAMS>::new();
-        for (kind, encoding, stream) in self.sources.seen() {
+        let (sender, round_trip) =
+            (self.report_ssrc, self.round_trip.unwrap_or(ROUND_TRIP_DEFAULT));
+        let mut incomplete = ArrayVec::<(TrackKind, Encoding), STREAMS>::new();
+        let Self { sources, transport, counters, .. } = self;
+        for (kind, encoding, stream) in sources.seen() {
             let Some(nack) = &mut stream.nack else { continue };
-            let mut seqs = ArrayVec::new();
+            let mut seqs = ArrayVec::<u16, NACK_SEQS_MAX>::new();
             nack.poll(now.mono, round_trip, &mut |seq| {
                 let _ = seqs.try_push(seq);
             });
-            let lost = nack.take_lost() > 0;
-            asked.push(Asked { kind, encoding, ssrc: stream.ssrc, seqs, lost });
+            if nack.take_lost() > 0 {
+                incomplete.push((kind, encoding));
+            }
+            if !seqs.is_empty() && send(transport, net, |w| w.nack(sender, stream.ssrc, &seqs)) {
+                counters.nacks_out += seqs.len() as u64;
+            }
         }
-        let sender = self.report_ssrc;
-        for a in asked {
-            if !a.seqs.is_empty() && self.send_rtcp(net, |w| w.nack(sender, a.ssrc, &a.seqs)) {
-                self.counters.nacks_out += a.seqs.len() as u64;
-            }
-            if a.lost {
-                self.request_keyframe(now, a.kind, a.encoding, net);
-            }
+        for (kind, encoding) in incomplete {
+            self.request_keyframe(now, kind, encoding, net);
         }
     }
 
     fn send_receiver_report(&mut self, now: Now, net: &mut Net) {
-        let blocks: ArrayVec<(u32, ReportBlock), STREAMS> =
-            self.sources.seen().map(|(_, _, s)| (s.ssrc, s.stats.report(now))).collect();
+        let blocks: ArrayVec<(u32, ReportBlock), STREAMS> = self
+            .sources
+            .seen()
+            .map(|(_, _, s)| (s.ssrc, s.stats.report(now)))
+            .collect();
         if blocks.is_empty() {
             return;
         }
         let sender = self.report_ssrc;
-        self.send_rtcp(net, |w| {
+        send(&mut self.transport, net, |w| {
             w.receiver_report(sender, &blocks);
             w.cname(sender);
         });
     }
 }
 
-/// What one encoding misses.
-struct Asked {
-    kind: TrackKind,
-    encoding: Encoding,
-    ssrc: u32,
-    seqs: ArrayVec<u16, NACK_SEQS_MAX>,
-    /// Something was given up: the picture cannot be completed.
-    lost: bool,
+/// RTCP is best effort: what cannot be sent now is said again in the next report.
+fn send(
+    transport: &mut SecureTransport,
+    net: &mut Net,
+    write: impl FnOnce(&mut Writer<'_>),
+) -> bool {
+    let sealed = transport.seal_rtcp(net, RTCP_BYTES_MAX, |buffer| {
+        let mut writer = Writer::new(buffer);
+        write(&mut writer);
+        writer.finish()
+    });
+    sealed.is_ok()
 }

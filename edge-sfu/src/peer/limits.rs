@@ -20,8 +20,9 @@ pub const RTCP_BYTES_MAX: usize = 1_200;
 /// Sequence numbers taken from the NACKs of one RTCP datagram. A viewer that misses more than a burst of 272 packets
 /// needs a key frame, not retransmissions.
 pub const NACKS_PER_DATAGRAM: usize = 4 * NACKS_PER_EVENT;
-/// Packets asked for in one NACK: what a burst loss of half a frame takes; the rest is asked for next time.
-pub const NACK_SEQS_MAX: usize = 48;
+/// Packets asked for in one NACK: all that one source can miss at once ([`sfu_core::nack`]). In the worst case each needs a
+/// pair of its own: 12 + 4 * 256 = 1,036 bytes.
+pub const NACK_SEQS_MAX: usize = 256;
 /// Assumed round trip before one is measured.
 pub const ROUND_TRIP_DEFAULT: Duration = Duration::from_millis(100);
 /// A longer round trip is a clock that stepped, not a path.

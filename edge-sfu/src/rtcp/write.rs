@@ -1,6 +1,7 @@
 //! RTCP, written into the datagram.
 
 use super::{format, packet_type};
+use crate::peer::limits::NACK_SEQS_MAX;
 use crate::sdp::answer::CNAME;
 use relay_proto::NtpTime;
 use sfu_core::receive::ReportBlock;
@@ -102,7 +103,7 @@ impl<'a> Writer<'a> {
 
     /// Asks for packets: `missing` in rising order.
     pub fn nack(&mut self, sender: u32, media: u32, missing: &[u16]) {
-        let mut words = arrayvec::ArrayVec::<u32, 64>::new();
+        let mut words = arrayvec::ArrayVec::<u32, { 2 + NACK_SEQS_MAX }>::new();
         words.extend([sender, media]);
         let mut pair: Option<(u16, u16)> = None;
         for seq in missing {

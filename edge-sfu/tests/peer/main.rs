@@ -4,6 +4,7 @@
 
 mod harness;
 mod negotiation;
+mod no_alloc;
 mod reports;
 mod rtc_client;
 mod slots;
