@@ -49,10 +49,19 @@ impl Aes {
                 counter = counter.wrapping_add(1);
             }
             self.encrypt(&mut stream[..used]);
-            chunk
-                .iter_mut()
-                .zip(stream.iter().flatten())
-                .for_each(|(byte, key)| *byte ^= key);
+            for (part, key) in chunk.chunks_mut(16).zip(&stream) {
+                match <&mut [u8; 16]>::try_from(&mut *part) {
+                    Ok(whole) => {
+                        let mixed =
+                            u128::from_ne_bytes(*whole) ^ u128::from_ne_bytes((*key).into());
+                        *whole = mixed.to_ne_bytes();
+                    }
+                    Err(_) => part
+                        .iter_mut()
+                        .zip(key)
+                        .for_each(|(byte, key)| *byte ^= key),
+                }
+            }
         }
     }
 }
