@@ -57,6 +57,8 @@ pub enum EdgeCommand {
         /// Its placement.
         placement: Option<Placement>,
     },
+    /// The topology cannot be asked where a meeting is: those who wait are told, those who are in it go on.
+    PlacementUnknown(MeetingId),
     /// All nodes there are.
     Nodes(Vec<NodeAddress>),
     /// Say how things stand.

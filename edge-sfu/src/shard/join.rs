@@ -38,6 +38,7 @@ impl EdgeShard {
             EdgeCommand::Placement { meeting, placement } => {
                 self.placed(now, meeting, placement, out)
             }
+            EdgeCommand::PlacementUnknown(meeting) => self.placement_unknown(now, meeting, out),
             EdgeCommand::Report => {
                 let report = self.report();
                 out.events.push(EdgeOutput::Report(Box::new(report)));
@@ -47,6 +48,16 @@ impl EdgeShard {
                 self.nodes_changed(now);
             }
         }
+    }
+
+    fn placement_unknown(&mut self, now: Now, id: relay_proto::MeetingId, out: &mut Outbox<EdgeOutput>) {
+        let Some(key) = self.by_id.get(&id).copied() else { return };
+        let Some(meeting) = self.meetings.get_mut(key) else { return };
+        for join in std::mem::take(&mut meeting.waiting) {
+            let text = "the mesh cannot be asked where this meeting is just now: try again in a few seconds";
+            out.events.extend(refusal(join.socket, ErrorCode::Unavailable, text));
+        }
+        self.forget_if_empty(now, key);
     }
 
     fn join(&mut self, now: Now, join: Join, out: &mut Outbox<EdgeOutput>) {

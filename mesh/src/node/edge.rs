@@ -22,8 +22,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use topology::model::{NodeRecord, Role};
-use topology::service::TopologyClient;
+use topology::model::{ApplyError, NodeRecord, Role};
+use topology::protocol::Refusal;
+use topology::service::{CallError, TopologyClient};
 
 /// A meeting's placement is asked for again after this long when the topology did not answer.
 const PLACEMENT_RETRY: Duration = Duration::from_secs(1);
@@ -172,9 +173,11 @@ async fn place(meeting: MeetingId, topology: TopologyClient, commands: MailboxSe
     let placement = match topology.get_meeting(meeting).await {
         Ok(found) if !found.ended => Some(Placement { epoch: found.epoch, origin: found.origin }),
         Ok(_) => None,
+        Err(CallError::Refused(Refusal::Apply(ApplyError::UnknownMeeting(_)))) => None,
         Err(error) => {
-            tracing::info!(%meeting, %error, "no placement");
-            None
+            tracing::warn!(%meeting, %error, "topology does not say where the meeting is");
+            let _ = commands.send(EdgeCommand::PlacementUnknown(meeting)).await;
+            return;
         }
     };
     if let Some(placement) = placement {

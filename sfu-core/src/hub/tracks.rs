@@ -181,6 +181,7 @@ impl Hub {
         if id.kind == TrackKind::Mic {
             self.gate_down.remove(id.participant);
             self.gate_up.remove(id.participant);
+            self.digest.forget(id.participant);
             self.sync_voices(now, None);
         }
         for ring in track.rings.into_iter().flatten() {
@@ -298,6 +299,7 @@ impl Hub {
         if muted && id.kind == TrackKind::Mic {
             self.gate_down.remove(id.participant);
             self.gate_up.remove(id.participant);
+            self.digest.forget(id.participant);
             self.sync_voices(now, None);
         }
         self.queue_layouts();
