@@ -57,8 +57,9 @@ pub const ENTRY_BYTES_MAX: usize = 1_536;
 /// Entries in one part of a snapshot: 128 x 1.5 KiB = 192 KiB.
 pub const SNAPSHOT_PART_ENTRIES: usize = 128;
 
-/// Updates that a watcher may be behind before it gets a new snapshot.
-pub const WATCH_BACKLOG: usize = 1_024;
+/// Updates that a watcher may be behind before it gets a new snapshot: one a turn, so a quarter of a second of the busiest
+/// service (a turn is an fsync, 1 ms and more).
+pub const WATCH_BACKLOG: usize = 256;
 
 /// Changes in one update: what one repair command can touch, in parts.
 pub const UPDATE_ENTRIES_MAX: usize = 128;

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 /// What a client needs to know.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// Where the service may be; tried in turn.
+    /// Where the service may be; tried in turn. All IPv4 or all IPv6.
     pub addrs: Vec<SocketAddr>,
     /// A node's or an operator's certificate.
     pub identity: TlsIdentity,
@@ -224,8 +224,14 @@ impl TopologyClient {
     pub async fn register(&self, record: NodeRecord) -> Result<Arc<Node>, CallError> {
         self.shared.registration.send_replace(Registration::Pending);
         let mut registration = self.registration();
+        let instance = record.instance;
         self.shared.wanted.send_replace(Some(record));
-        let settled = |r: &Registration| *r != Registration::Pending;
+        let settled = |r: &Registration| match r {
+            Registration::Pending => false,
+            // An answer to the record before does not count.
+            Registration::Registered(node) => node.record.instance == instance,
+            Registration::Refused(_) | Registration::Replaced => true,
+        };
         let outcome = match timeout(CALL_TIMEOUT, registration.wait_for(settled)).await {
             Ok(Ok(state)) => state.clone(),
             _ => return Err(self.unreachable()),

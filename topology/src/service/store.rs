@@ -202,3 +202,87 @@ fn replay(path: &Path, cluster: u64, state: &mut State) -> Result<u64, StoreErro
     }
     Ok(whole as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CommandKind, Region, RttTable};
+
+    /// A command that changes something every time: the round trip between two regions.
+    fn command(rtt_us: u32) -> Command {
+        let [a, b] = ["a", "b"].map(|r| Region::new(r).unwrap());
+        let kind = CommandKind::SetRtt(RttTable::default().with(a, b, rtt_us));
+        Command {
+            request: None,
+            now_ms: u64::from(rtt_us),
+            kind,
+        }
+    }
+
+    fn apply(store: &mut Store, state: &mut State, numbers: std::ops::Range<u32>) {
+        for n in numbers {
+            state.apply(&command(n), &mut Vec::new()).unwrap();
+            store.append(state.revision(), &command(n)).unwrap();
+        }
+        store.flush(true).unwrap();
+    }
+
+    #[test]
+    fn a_folded_log_and_what_follows_read_back_as_one_state() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut state) = Store::open(dir.path()).unwrap();
+        apply(&mut store, &mut state, 1..50);
+        store.fold(&state).unwrap();
+        apply(&mut store, &mut state, 50..60);
+        let cluster = store.cluster();
+        drop(store);
+        let (store, read) = Store::open(dir.path()).unwrap();
+        assert_eq!((read, store.cluster()), (state, cluster));
+    }
+
+    #[test]
+    fn a_crash_between_snapshot_and_empty_log_applies_nothing_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut state) = Store::open(dir.path()).unwrap();
+        apply(&mut store, &mut state, 1..50);
+        write_snapshot(&dir.path().join("state.snapshot"), store.cluster(), &state).unwrap();
+        drop(store);
+        let (mut store, mut read) = Store::open(dir.path()).unwrap();
+        assert_eq!(read, state);
+        apply(&mut store, &mut read, 50..51);
+        drop(store);
+        assert_eq!(Store::open(dir.path()).unwrap().1, read);
+    }
+
+    #[test]
+    fn a_log_cut_anywhere_reads_back_to_its_last_whole_command() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut state) = Store::open(dir.path()).unwrap();
+        apply(&mut store, &mut state, 1..5);
+        drop(store);
+        let log = dir.path().join("commands.log");
+        let whole = std::fs::read(&log).unwrap();
+        let mut last = 4;
+        for len in (log_header(0).len()..=whole.len()).rev() {
+            std::fs::write(&log, &whole[..len]).unwrap();
+            let revision = Store::open(dir.path()).unwrap().1.revision();
+            assert!(revision <= last, "{revision} commands in {len} bytes");
+            last = revision;
+        }
+        assert_eq!(last, 0);
+    }
+
+    #[test]
+    fn a_lost_command_in_the_middle_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut state) = Store::open(dir.path()).unwrap();
+        apply(&mut store, &mut state, 1..3);
+        state.apply(&command(3), &mut Vec::new()).unwrap();
+        apply(&mut store, &mut state, 4..5);
+        drop(store);
+        assert!(matches!(
+            Store::open(dir.path()),
+            Err(StoreError::Corrupt { .. })
+        ));
+    }
+}

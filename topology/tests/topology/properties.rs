@@ -76,9 +76,6 @@ fn check(state: &State, epochs: &mut BTreeMap<MeetingId, (Epoch, Holders)>) {
                 "one epoch names one origin and one standby"
             );
         }
-        if !m.allowed_regions.is_empty() && m.epoch == Meeting::FIRST_EPOCH && !m.ended {
-            assert!(m.standby.is_none_or(|s| s.0 != 0));
-        }
     }
 }
 
@@ -97,6 +94,13 @@ proptest! {
                 prop_assert!(changes.is_empty());
             }
             check(&state, &mut epochs);
+            for m in state.meetings().filter(|m| before.meeting(m.id).is_none()) {
+                for node in [Some(m.origin), m.standby].into_iter().flatten() {
+                    let node = state.node(node).unwrap();
+                    prop_assert_eq!((node.state, node.record.role), (NodeState::Online, Role::Origin));
+                    prop_assert!(m.allowed_regions.is_empty() || m.allowed_regions.contains(&node.record.region));
+                }
+            }
             for m in state.meetings() {
                 // Watchers hear of everything that is different.
                 let told = changes.contains(&Change::Meeting(m.id));

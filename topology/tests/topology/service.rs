@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use topology::model::*;
-use topology::protocol::{Refusal, Request};
+use topology::protocol::*;
 use topology::service::*;
 
 const DOMAIN: &str = "mesh.test";
@@ -395,8 +395,7 @@ async fn oversize_and_garbled_requests_are_refused_and_harm_nobody() {
         send.write_all(bytes).await.unwrap();
         send.finish().unwrap();
         let answer = recv.read_to_end(4_096).await.unwrap();
-        let response: topology::protocol::Response =
-            topology::protocol::decode(&answer[topology::protocol::HEADER_BYTES..]).unwrap();
+        let response: Response = decode(&answer[HEADER_BYTES..]).unwrap();
         assert!(
             matches!(response, Err(Refusal::Malformed(_))),
             "{response:?}"
@@ -417,7 +416,13 @@ async fn oversize_and_garbled_requests_are_refused_and_harm_nobody() {
 
 /// A connection without the client, for bytes a client would not send.
 async fn raw_connection(c: &Cluster, identity: &TlsIdentity) -> quinn::Connection {
-    let config = client_config(identity, DOMAIN).unwrap();
+    let mut config = client_config(identity, DOMAIN).unwrap();
+    // A small window: who does not read does not receive.
+    let mut transport = quinn::TransportConfig::default();
+    transport
+        .stream_receive_window(4_096u32.into())
+        .keep_alive_interval(Some(Duration::from_secs(1)));
+    config.transport_config(Arc::new(transport));
     let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     endpoint.set_default_client_config(config);
     endpoint
@@ -425,6 +430,63 @@ async fn raw_connection(c: &Cluster, identity: &TlsIdentity) -> quinn::Connectio
         .unwrap()
         .await
         .unwrap()
+}
+
+#[tokio::test]
+async fn a_watcher_that_falls_behind_gets_a_new_snapshot() {
+    let c = Cluster::start().await;
+    let _node = c.origin(1, "eu").await;
+    let raw = raw_connection(&c, &c.ca.issue("operator/slow")).await;
+    let (mut send, mut recv) = raw.open_bi().await.unwrap();
+    send.write_all(&encode(&Request::Watch).unwrap())
+        .await
+        .unwrap();
+    let first = next_item(&mut recv).await;
+    assert!(
+        matches!(first, Some(WatchItem::SnapshotBegin { .. })),
+        "{first:?}"
+    );
+
+    let operator = c.client("operator/busy");
+    let start = tokio::time::Instant::now();
+    // One after the other, so that every one is an update of its own.
+    for i in 0..2 * topology::limits::WATCH_BACKLOG {
+        let request = TopologyClient::request_id().unwrap();
+        let drain = Request::Drain {
+            request,
+            node: NodeId(1),
+            on: i % 2 == 0,
+        };
+        operator.call_within(drain, PATIENCE).await.unwrap();
+    }
+    let last = operator.call(Request::Status).await.unwrap();
+    let Reply::Status(last) = last else {
+        panic!("{last:?}")
+    };
+
+    let mut snapshots = 0;
+    loop {
+        match next_item(&mut recv).await {
+            Some(WatchItem::SnapshotBegin { .. }) => snapshots += 1,
+            Some(WatchItem::Update { revision, .. } | WatchItem::SnapshotEnd { revision })
+                if revision >= last.revision =>
+            {
+                return assert!(snapshots >= 1, "the lost updates were not made good");
+            }
+            Some(_) => {}
+            // On a machine this slow the service gave the reader up instead; the client then connects again.
+            None => return assert!(start.elapsed() >= topology::limits::WATCH_SILENCE_MAX),
+        }
+    }
+}
+
+/// The next item, or nothing when the stream has ended.
+async fn next_item(recv: &mut quinn::RecvStream) -> Option<WatchItem> {
+    let mut header = [0; HEADER_BYTES];
+    recv.read_exact(&mut header).await.ok()?;
+    let mut body = vec![0; body_length(header, topology::limits::FRAME_BYTES_MAX).unwrap()];
+    recv.read_exact(&mut body).await.ok()?;
+    Some(decode(&body).unwrap())
 }
 
 #[tokio::test]
