@@ -123,12 +123,21 @@ impl Peer {
     }
 
     fn send_nacks(&mut self, now: Now, net: &mut Net) {
-        let (sender, round_trip) =
-            (self.report_ssrc, self.round_trip.unwrap_or(ROUND_TRIP_DEFAULT));
+        let (sender, round_trip) = (
+            self.report_ssrc,
+            self.round_trip.unwrap_or(ROUND_TRIP_DEFAULT),
+        );
         let mut incomplete = ArrayVec::<(TrackKind, Encoding), STREAMS>::new();
-        let Self { sources, transport, counters, .. } = self;
+        let Self {
+            sources,
+            transport,
+            counters,
+            ..
+        } = self;
         for (kind, encoding, stream) in sources.seen() {
-            let Some(nack) = &mut stream.nack else { continue };
+            let Some(nack) = &mut stream.nack else {
+                continue;
+            };
             let mut seqs = ArrayVec::<u16, NACK_SEQS_MAX>::new();
             nack.poll(now.mono, round_trip, &mut |seq| {
                 let _ = seqs.try_push(seq);

@@ -135,7 +135,7 @@ fn round_trip(now: Now, block: &Block) -> Option<Duration> {
         .middle_32()
         .wrapping_sub(block.last_sender_report)
         .wrapping_sub(block.delay);
-    let time = Duration::from_micros(u64::from(units) * 1_000_000 >> 16);
+    let time = Duration::from_micros((u64::from(units) * 1_000_000) >> 16);
     // A wall clock that stepped back gives a number close to 2^16 s.
     (time <= ROUND_TRIP_MAX).then_some(time)
 }
