@@ -254,6 +254,25 @@ impl Hub {
         }
     }
 
+    /// A key frame was asked for and did not come. After some tries the encoding counts as absent, and viewers
+    /// get the next lower one; later it is tried again.
+    pub(super) fn key_missing(&mut self, ring: RingKey, now: std::time::Instant) {
+        let Some(slot) = self.table.get_mut(ring) else { return };
+        if slot.absent {
+            (slot.absent, slot.key_tries, slot.wanted_key) = (false, 0, false);
+            self.queue_layouts();
+            return;
+        }
+        slot.key_tries += 1;
+        if slot.key_tries < super::KEY_TRIES_MAX {
+            self.request_key(ring, now);
+            return;
+        }
+        slot.absent = true;
+        self.timers.arm(Due::Key(ring), now + super::ABSENT_FOR);
+        self.queue_layouts();
+    }
+
     /// Sends a key-frame request toward the source unless one went out a moment ago.
     pub(super) fn request_key(&mut self, ring: RingKey, now: std::time::Instant) {
         let Some(slot) = self.table.get_mut(ring) else {
@@ -288,7 +307,10 @@ impl Hub {
     /// The key frame that somebody waited for begins.
     fn key_arrived(&mut self, ring: RingKey) {
         if let Some(slot) = self.table.get_mut(ring) {
-            slot.wanted_key = false;
+            (slot.wanted_key, slot.key_tries) = (false, 0);
+            if std::mem::take(&mut slot.absent) {
+                self.queue_layouts();
+            }
         }
         self.timers.disarm(Due::Key(ring));
         self.upgrade(ring);

@@ -44,6 +44,10 @@ use timers::{Due, Timers};
 
 /// An encoding gets a made cache when it has more viewers than this (or crosses a link).
 const CACHE_VIEWERS_MIN: usize = 8;
+/// An encoding whose key frame did not come after so many requests is taken for absent: about 1.2 s.
+const KEY_TRIES_MAX: u32 = 4;
+/// An absent encoding is tried again after this long.
+const ABSENT_FOR: Duration = Duration::from_secs(10);
 /// A key frame that did not come is asked for again after this long (or a round trip of the link, if longer).
 const KEY_RETRY: Duration = Duration::from_millis(300);
 
@@ -346,7 +350,7 @@ impl Hub {
             match due {
                 Due::Replay(sub) => self.replay_due(sub),
                 Due::Reports(port) => self.reports_due(PortId(port), now),
-                Due::Key(ring) => self.request_key(ring, now.mono),
+                Due::Key(ring) => self.key_missing(ring, now.mono),
                 Due::Layout(port) => self.layout_due(PortId(port)),
                 Due::Voices => self.expire_voices(now),
                 Due::Push(ring) => self.push_over(ring),

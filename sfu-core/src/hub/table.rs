@@ -78,6 +78,11 @@ pub(super) struct RingSlot {
     pub(super) feeds: usize,
     /// Whether somebody waits for a key frame of it.
     pub(super) wanted_key: bool,
+    /// Key frames that were asked for in vain.
+    pub(super) key_tries: u32,
+    /// Announced, but its sender does not send it (a browser short of bandwidth or with a small camera): not to be
+    /// shown until it is tried again.
+    pub(super) absent: bool,
 }
 
 /// All rings of a hub.

@@ -386,3 +386,34 @@ fn a_track_that_comes_back_in_a_loop_is_refused() {
     let refused = hub.handle_link(now, port, &Body::Announce(announce), flows);
     assert_eq!(refused, Err(relay_proto::control::Refusal::Loop));
 }
+
+#[test]
+fn an_encoding_that_never_comes_gives_way_to_the_next_lower() {
+    let mut tree = three_regions();
+    let alice = tree.join(0, 1);
+    let bob = tree.join(2, 2);
+    tree.floor(&alice, 1);
+    let mut seq = 0;
+    for _ in 0..60 {
+        seq += 1;
+        // Only q and h are sent, and every frame is a key frame.
+        for encoding in [Encoding::Q, Encoding::H] {
+            let payload = [0x90, 0xe0, 0x80, seq as u8, seq as u8, 0, 0, encoding.0, 1];
+            let facts = PacketFacts { class: Class::Base, key: true, ..PacketFacts::VOICE };
+            let packet = Packet {
+                track: TrackId { participant: alice.id, kind: TrackKind::Camera },
+                encoding,
+                seq,
+                timestamp: u32::from(seq) * 6_000,
+                marker: true,
+                facts,
+                level: None,
+                payload: &payload,
+            };
+            let _ = tree.hubs[0].0.ingest(tree.now, alice.port, &packet);
+        }
+        tree.pass(66);
+    }
+    let last = tree.heard_by(&bob).iter().rfind(|(slot, _)| *slot == 3).map(|(_, seen)| seen.3[7]);
+    assert_eq!(last, Some(1), "h is shown");
+}

@@ -170,6 +170,8 @@ impl Hub {
             fan: Fan::default(),
             feeds: 0,
             wanted_key: false,
+            key_tries: 0,
+            absent: false,
         })
     }
 

@@ -244,10 +244,7 @@ impl Hub {
     }
 
     fn rates(&self, rings: [Option<RingKey>; Encoding::MAX_PER_TRACK]) -> Rates {
-        let slots = rings
-            .into_iter()
-            .flatten()
-            .filter_map(|r| self.table.get(r));
+        let slots = rings.into_iter().flatten().filter_map(|r| self.table.get(r)).filter(|s| !s.absent);
         slots.fold(Rates::NONE, |rates, s| {
             rates.with(s.encoding, s.bitrate_bps)
         })
