@@ -58,6 +58,7 @@ impl Detector {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::model::{Load, NodeRecord, Region, Role};

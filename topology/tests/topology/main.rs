@@ -1,6 +1,10 @@
 //! The model by itself, and the service over loopback QUIC.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[cfg(feature = "service")]
+mod cluster;
+#[cfg(feature = "service")]
+mod hostile;
 mod model;
 mod placement;
 mod properties;
