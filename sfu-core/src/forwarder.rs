@@ -20,7 +20,7 @@ use output::{Output, slot_packet};
 use relay_proto::control::Codec;
 use relay_proto::{Encoding, Now, NtpTime, TrackId};
 use resends::Resends;
-use segments::{Segment, SegmentLog, TimeMap};
+use segments::{SPEED_ONE, Segment, SegmentLog, TimeMap};
 use std::time::{Duration, Instant};
 use switch::Switch;
 
@@ -107,6 +107,8 @@ struct Reader {
     first_seq: u64,
     /// Highest sequence number sent or left out in this run; one less than the first before any was.
     highest: u64,
+    /// Highest one sent.
+    sent: u64,
     /// While the cache is replayed: when the next packet may go.
     replay: Option<Instant>,
     gate: LayerGate,
@@ -117,6 +119,15 @@ struct Reader {
 }
 
 impl Reader {
+    /// During a replay, the next packet waits until this one is through at the replay's pace.
+    fn pay(&mut self, now: Now, ring: &EncodingRing, len: usize) {
+        if let Some(next_at) = &mut self.replay {
+            let rate = (ring.rate_bps() * PACE_FACTOR).max(PACE_BPS_MIN);
+            let bits = (len as u64 + PACKET_OVERHEAD_BYTES) * 8;
+            *next_at = (*next_at).max(now.mono) + Duration::from_micros(bits * 1_000_000 / rate);
+        }
+    }
+
     /// Leaves a packet of a higher layer out.
     fn leave_out(&mut self, meta: &EntryMeta, log: &mut SegmentLog) {
         if meta.seq > self.highest {
@@ -126,6 +137,15 @@ impl Reader {
             self.highest = meta.seq;
         }
     }
+}
+
+/// What became of a packet.
+enum Forwarded {
+    Sent,
+    /// Not this viewer's: a higher layer, or before the switch.
+    LeftOut,
+    /// The viewer takes no more now.
+    Refused,
 }
 
 /// Why a reader stopped.
@@ -355,18 +375,17 @@ impl Forwarder {
                     return Stop::Paced(next_at);
                 }
             }
-            if !self.forward(reader, now, &meta, payload, clock, emit) {
-                return Stop::Full;
-            }
-            if let Some(next_at) = &mut reader.replay {
-                *next_at = (*next_at).max(now.mono) + pace(ring, payload.len());
+            match self.forward(reader, now, &meta, payload, clock, emit) {
+                Forwarded::Sent => reader.pay(now, ring, payload.len()),
+                Forwarded::LeftOut => {}
+                Forwarded::Refused => return Stop::Full,
             }
             reader.cursor += 1;
         }
         Stop::Drained
     }
 
-    /// Emits one packet, or leaves it out; answers `false` if it was refused.
+    /// Emits one packet, or leaves it out.
     fn forward(
         &mut self,
         reader: &mut Reader,
@@ -375,27 +394,28 @@ impl Forwarder {
         payload: &[u8],
         clock: Option<&CaptureClock>,
         emit: &mut impl FnMut(&SlotPacket<'_>) -> bool,
-    ) -> bool {
+    ) -> Forwarded {
         let Some(segment) = self.log.of_source(meta.seq) else {
             self.late += 1;
-            return true;
+            return Forwarded::LeftOut;
         };
         if self.kind == SlotKind::Video && !reader.gate.admit(meta, reader.replay.is_none()) {
             reader.leave_out(meta, &mut self.log);
-            return true;
+            return Forwarded::LeftOut;
         }
         let capture = clock.and_then(|clock| clock.capture_of(meta.timestamp));
         let mut packet = slot_packet(segment, &reader.source, meta, payload, capture);
         packet.marker |= self.kind == SlotKind::Audio && reader.fresh;
         if !emit(&packet) {
-            return false;
+            return Forwarded::Refused;
         }
         let (out, time) = (segment.out_seq(meta.seq), segment.time.out(meta.time));
         self.output
-            .note(now, out, time, &packet, meta.seq > reader.highest);
+            .note(now, out, time, &packet, meta.seq > reader.sent);
+        reader.sent = reader.sent.max(meta.seq);
         reader.highest = reader.highest.max(meta.seq);
         reader.fresh = false;
-        true
+        Forwarded::Sent
     }
 
     /// The replay has caught up: from this frame on timestamps follow capture again.
@@ -413,7 +433,10 @@ impl Forwarder {
         let wall = clock
             .and_then(|clock| clock.capture_of(first.timestamp))
             .unwrap_or(now.wall);
-        let out_base = self.output.timestamp_at(now, wall, false);
+        // A frame between may still come late and is then placed by the map before.
+        let gap = first.seq > reader.highest + 1;
+        let least = if gap { open.time.out(first.time) } else { 0 };
+        let out_base = self.output.timestamp_at(now, wall, least);
         self.log.close(first.seq);
         self.log.push(Segment {
             src_from: first.seq,
@@ -421,7 +444,7 @@ impl Forwarder {
             time: TimeMap {
                 source_base: first.time,
                 out_base,
-                halved: false,
+                speed: SPEED_ONE,
             },
             ..open
         });
@@ -433,10 +456,4 @@ fn newer_chain(reader: &Reader, now: Now, ring: &EncodingRing) -> bool {
     let chain = ring.key_chain(now.mono);
     chain.is_some_and(|c| c.seq > reader.first_seq && c.start > reader.cursor)
         && ring.keyframe_start(now.mono).is_some()
-}
-
-/// How long a packet of `len` bytes takes at a replay's pace.
-fn pace(ring: &EncodingRing, len: usize) -> Duration {
-    let rate = (ring.rate_bps() * PACE_FACTOR).max(PACE_BPS_MIN);
-    Duration::from_micros((len as u64 + PACKET_OVERHEAD_BYTES) * 8 * 1_000_000 / rate)
 }

@@ -33,6 +33,8 @@ pub const CACHE_AGE_MAX: Duration = Duration::from_secs(2);
 /// A new key frame is asked for this long after the last: 500 ms before the cache ends, which is a round trip of the largest meeting and
 /// the frame itself.
 pub const CACHE_REFRESH_AGE: Duration = Duration::from_millis(1_500);
+/// But never sooner than this after the last, however large the frames are: above 3 Mbit/s the cache has gaps, and the source is spared.
+pub const CACHE_REFRESH_MIN: Duration = Duration::from_secs(1);
 /// And when the frames since the key frame fill three quarters of the ring.
 const CACHE_REFRESH_QUARTERS: u64 = 3;
 /// A source that has sent nothing for this long (a muted camera) is not asked.
@@ -349,6 +351,10 @@ impl EncodingRing {
             .newest()
             .is_none_or(|newest| now > newest.arrived + SOURCE_IDLE)
         {
+            return false;
+        }
+        let fresh = |chain: KeyChain| now < chain.at + CACHE_REFRESH_MIN;
+        if self.codec == Codec::Opus || self.chain.is_some_and(fresh) {
             return false;
         }
         let Some(chain) = self.key_chain(now) else {

@@ -55,9 +55,13 @@ impl Output {
         self.newest.map(|(_, at)| at)
     }
 
-    /// The timestamp of a sample captured at `wall`, after everything sent so far: a frame after it at a switch, anything after it
-    /// when the same source goes on.
-    pub(super) fn timestamp_at(&mut self, now: Now, wall: NtpTime, switch: bool) -> u64 {
+    /// A frame after everything sent so far.
+    pub(super) fn next_frame(&self) -> u64 {
+        self.newest.map_or(0, |(newest, _)| newest + self.frame)
+    }
+
+    /// The timestamp of a sample captured at `wall`, but after everything sent so far, and at least `least`.
+    pub(super) fn timestamp_at(&mut self, now: Now, wall: NtpTime, least: u64) -> u64 {
         let axis = *self.axis.get_or_insert(Axis {
             wall,
             timestamp: self.first_timestamp,
@@ -70,7 +74,7 @@ impl Output {
         };
         let since = now.mono.saturating_duration_since(at).as_micros() as i64;
         let by_arrival = newest.saturating_add_signed(ticks(since, self.rate));
-        let least = newest + if switch { self.frame } else { 1 };
+        let least = least.max(newest + 1);
         if by_capture.abs_diff(by_arrival) > STEP_S * u64::from(self.rate) {
             let timestamp = by_arrival.max(least);
             self.axis = Some(Axis { wall, timestamp });

@@ -10,23 +10,23 @@ use std::collections::VecDeque;
 const SEGMENTS_MAX: usize = 64;
 const SEGMENTS_FIRST: usize = 8;
 
+/// Speed of a live source in [`TimeMap::speed`]'s unit.
+pub(super) const SPEED_ONE: u32 = 16;
+
 /// RTP timestamps of a source as timestamps of the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TimeMap {
     pub(super) source_base: u64,
     pub(super) out_base: u64,
-    /// A replay at twice the rate: its timestamps advance at half the rate.
-    pub(super) halved: bool,
+    /// How much faster than live the source is sent, in 1/16: a replay's timestamps advance as fast as it is sent.
+    pub(super) speed: u32,
 }
 
 impl TimeMap {
     pub(super) fn out(self, source: u64) -> u64 {
         let ticks = source.wrapping_sub(self.source_base) as i64;
-        self.out_base.saturating_add_signed(if self.halved {
-            ticks.div_euclid(2)
-        } else {
-            ticks
-        })
+        let slowed = (ticks * i64::from(SPEED_ONE)).div_euclid(i64::from(self.speed));
+        self.out_base.saturating_add_signed(slowed)
     }
 }
 
@@ -192,7 +192,7 @@ mod tests {
             time: TimeMap {
                 source_base: 0,
                 out_base: 0,
-                halved: false,
+                speed: SPEED_ONE,
             },
             picture_id: 0,
             tl0: 0,
@@ -237,11 +237,11 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_advances_at_half_the_rate() {
+    fn the_timestamps_of_a_replay_advance_as_it_is_sent() {
         let map = TimeMap {
             source_base: 9_000,
             out_base: 100,
-            halved: true,
+            speed: 2 * SPEED_ONE,
         };
         assert_eq!([9_000, 15_000, 8_000].map(|t| map.out(t)), [100, 3_100, 0]);
     }

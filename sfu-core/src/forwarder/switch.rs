@@ -1,15 +1,18 @@
 //! When and where a slot takes up another source.
 
 use super::layers::LayerGate;
-use super::segments::{Segment, TimeMap};
+use super::segments::{SPEED_ONE, Segment, TimeMap};
 use super::{
-    FLOWING, FRAME_PATIENCE, Forwarder, LAG_US_MAX, LIVE_LAG, Reader, Rings, SlotKind, SourceRef,
-    VOICE_FRESH,
+    FLOWING, FRAME_PATIENCE, Forwarder, LAG_US_MAX, LIVE_LAG, PACE_FACTOR, Reader, Rings, SlotKind,
+    SourceRef, VOICE_FRESH,
 };
 use crate::clock::CaptureClock;
 use crate::ring::{Arrival, EncodingRing, EntryMeta};
 use relay_proto::{Now, NtpTime};
 use std::time::Instant;
+
+/// However little of an encoding is its base layer: a picture six times as fast is a blur already.
+const SPEED_MAX: u64 = 6;
 
 /// What became of a wanted switch.
 pub(super) enum Switch {
@@ -65,7 +68,7 @@ impl Forwarder {
         let wall = clock
             .and_then(|clock| clock.capture_of(first.timestamp))
             .unwrap_or(now.wall);
-        self.begin_run(now, wanted, start, &first, wall, false);
+        self.begin_run(now, wanted, start, &first, wall, None);
         Switch::Begun
     }
 
@@ -95,7 +98,8 @@ impl Forwarder {
         } else {
             live_edge(now, ring, clock)
         };
-        self.begin_run(now, wanted, chain.start, &first, wall, !live);
+        let replay = (!live).then(|| replay_speed(ring, chain.start));
+        self.begin_run(now, wanted, chain.start, &first, wall, replay);
         Switch::Begun
     }
 
@@ -125,11 +129,13 @@ impl Forwarder {
         start: Arrival,
         first: &EntryMeta,
         wall: NtpTime,
-        replay: bool,
+        replay: Option<u32>,
     ) {
         self.end_run();
         let (picture_id, tl0) = self.output.picture_offsets(first);
-        let out_base = self.output.timestamp_at(now, wall, true);
+        let out_base = self
+            .output
+            .timestamp_at(now, wall, self.output.next_frame());
         self.log.begin_run(Segment {
             source,
             src_from: first.seq,
@@ -138,7 +144,7 @@ impl Forwarder {
             time: TimeMap {
                 source_base: first.time,
                 out_base,
-                halved: replay,
+                speed: replay.unwrap_or(SPEED_ONE),
             },
             picture_id,
             tl0,
@@ -148,8 +154,9 @@ impl Forwarder {
             cursor: start,
             first_seq: first.seq,
             highest: first.seq - 1,
-            replay: replay.then_some(now.mono),
-            gate: if replay {
+            sent: first.seq - 1,
+            replay: replay.map(|_| now.mono),
+            gate: if replay.is_some() {
                 LayerGate::base_only()
             } else {
                 LayerGate::open()
@@ -173,4 +180,22 @@ fn live_edge(now: Now, ring: &EncodingRing, clock: Option<&CaptureClock>) -> Ntp
         Some((now.wall.micros_since(captured) - age).clamp(0, LAG_US_MAX))
     });
     now.wall.plus_micros(-lag.unwrap_or(0))
+}
+
+/// How much faster than live a replay from `start` will be sent, in 1/16: twice the encoding's rate, of which only the base layer is sent.
+fn replay_speed(ring: &EncodingRing, start: Arrival) -> u32 {
+    let (mut all, mut base) = (0, 0);
+    for (meta, payload) in (start..ring.head()).filter_map(|arrival| ring.get(arrival)) {
+        all += payload.len() as u64;
+        base += if meta.facts.temporal == 0 {
+            payload.len() as u64
+        } else {
+            0
+        };
+    }
+    let speed = u64::from(SPEED_ONE) * PACE_FACTOR * all / base.max(1);
+    speed.clamp(
+        u64::from(SPEED_ONE) * PACE_FACTOR,
+        u64::from(SPEED_ONE) * SPEED_MAX,
+    ) as u32
 }

@@ -194,6 +194,10 @@ fn a_new_key_frame_is_asked_for_before_the_cache_ends() {
         ring.insert(later, &packet(seq, 4, frame(false, 0), &[0; 1_000]))
             .unwrap();
     }
+    assert!(!ring.about_to_overflow(later.mono), "but not yet again");
+    let later = later.plus(CACHE_REFRESH_MIN);
+    ring.insert(later, &packet(300, 5, frame(false, 0), &[0; 9]))
+        .unwrap();
     assert!(ring.about_to_overflow(later.mono), "by size");
     let silent = later.plus(SOURCE_IDLE * 2);
     assert!(!ring.about_to_overflow(silent.mono), "a muted camera");
