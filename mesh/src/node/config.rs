@@ -104,7 +104,7 @@ impl NodeOptions {
 
 /// The other edges that may take a join, by URL: those of the own region first.
 #[must_use]
-pub fn other_edges(view: &TopologyView, own: NodeId, region: &str) -> Vec<String> {
+pub(super) fn other_edges(view: &TopologyView, own: NodeId, region: &str) -> Vec<String> {
     let usable = |n: &&std::sync::Arc<topology::model::Node>| {
         n.record.role == Role::Edge && n.state == NodeState::Online && n.id() != own
     };

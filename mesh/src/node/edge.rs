@@ -10,11 +10,11 @@ use edge_sfu::shard::{EdgeCommand, EdgeConfig, EdgeOutput, EdgeShard, Placement}
 use edge_sfu::transport::{DtlsIdentity, TransportConfig};
 use node_io::http::{HttpServer, Readiness, operations_router};
 use node_io::metrics::Metrics;
-use node_io::{MailboxSender, ShardConfig, spawn_shard};
+use node_io::{MailboxSender, ShardConfig, try_spawn_shard};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use relay_proto::NodeName;
-use relay_proto::links::{Links, LinksConfig};
+use relay_proto::links::{Links, LinksConfig, LinksError};
 use relay_proto::{Epoch, MeetingId};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -56,26 +56,14 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
     let mut shard_config = ShardConfig::new(options.name.clone(), Some(options.media), options.relay);
     shard_config.wall_skew_us = options.wall_skew_us;
     let edge = (options.node, options.name.clone(), options.region.clone(), options.media_ip, options.capacity);
-    let (failed, failure) = std::sync::mpsc::channel();
-    let mut shard = spawn_shard::<EdgeShard, _, _>(shard_config, move |now, addrs| {
+    let mut shard = try_spawn_shard::<EdgeShard, _, _, _>(shard_config, move |now, addrs| {
         let (node, name, region, media_ip, capacity) = edge;
         let port = addrs.media.map_or(0, |a| a.port());
         let transport = TransportConfig::dtls(dtls, vec![SocketAddr::new(media_ip, port)]);
         let config = EdgeConfig { node, name, region, peer: PeerConfig { transport }, peers_max: capacity as usize };
-        match Links::new(now, links) {
-            Ok(links) => {
-                let _ = failed.send(None);
-                EdgeShard::new(config, links, ChaCha12Rng::from_seed(shard_seed))
-            }
-            Err(error) => {
-                let _ = failed.send(Some(error.to_string()));
-                panic!("links: {error}");
-            }
-        }
+        let links = Links::new(now, links)?;
+        Ok::<_, LinksError>(EdgeShard::new(config, links, ChaCha12Rng::from_seed(shard_seed)))
     })?;
-    if let Ok(Some(error)) = failure.recv() {
-        anyhow::bail!("relay links cannot be set up: {error}");
-    }
     metrics.add_shard(options.name.clone(), shard.stats.clone());
 
     let sockets = Sockets::default();
@@ -88,6 +76,7 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
         shedding: Arc::new(AtomicBool::new(false)),
         refused: Arc::new(AtomicU64::new(0)),
         others: others_view,
+        stop: stop.clone(),
     };
     let router = signal_router(state)
         .merge(operations_router(metrics, readiness.clone()))
@@ -110,7 +99,7 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
     tracing::info!(node = %options.node, http = %http.addr(), media = %record.media, relay = %shard.relay_addr, "edge started");
 
     let followed: Followed = Arc::default();
-    let outputs = std::mem::replace(&mut shard.outputs, mpsc::channel(1).1);
+    let outputs = shard.take_outputs();
     let pump = tokio::spawn(pump(outputs, sockets, topology.clone(), shard.commands.clone(), followed.clone(), reports.clone()));
     let follow = tokio::spawn(follow(options.clone(), topology.clone(), shard.commands.clone(), followed, others));
     let register = tokio::spawn(register(topology.clone(), record, readiness));

@@ -4,12 +4,12 @@ use super::config::NodeOptions;
 use super::report::{Reports, debug_router};
 use node_io::http::{HttpServer, Readiness, operations_router};
 use node_io::metrics::Metrics;
-use node_io::{MailboxSender, ShardConfig, spawn_shard};
+use node_io::{MailboxSender, ShardConfig, try_spawn_shard};
 use origin_sfu::{OriginCommand, OriginConfig, OriginOutput, OriginShard};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use relay_proto::NodeName;
-use relay_proto::links::{Links, LinksConfig};
+use relay_proto::links::{Links, LinksConfig, LinksError};
 use relay_proto::{Epoch, MeetingId, NodeId};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,20 +36,10 @@ pub async fn run_origin(options: NodeOptions, mut stop: watch::Receiver<bool>) -
     let mut shard_config = ShardConfig::new(options.name.clone(), None, options.relay);
     shard_config.wall_skew_us = options.wall_skew_us;
     let node = options.node;
-    let (failed, failure) = std::sync::mpsc::channel();
-    let mut shard = spawn_shard::<OriginShard, _, _>(shard_config, move |now, _| match Links::new(now, links) {
-        Ok(links) => {
-            let _ = failed.send(None);
-            OriginShard::new(OriginConfig { node }, links, ChaCha12Rng::from_seed(shard_seed))
-        }
-        Err(error) => {
-            let _ = failed.send(Some(error.to_string()));
-            panic!("links: {error}");
-        }
+    let mut shard = try_spawn_shard::<OriginShard, _, _, _>(shard_config, move |now, _| {
+        let links = Links::new(now, links)?;
+        Ok::<_, LinksError>(OriginShard::new(OriginConfig { node }, links, ChaCha12Rng::from_seed(shard_seed)))
     })?;
-    if let Ok(Some(error)) = failure.recv() {
-        anyhow::bail!("relay links cannot be set up: {error}");
-    }
     metrics.add_shard(options.name.clone(), shard.stats.clone());
     let reports = Reports::new(&metrics)?;
     let router = operations_router(metrics, readiness.clone()).merge(debug_router(reports.clone()));
@@ -68,7 +58,7 @@ pub async fn run_origin(options: NodeOptions, mut stop: watch::Receiver<bool>) -
     };
     tracing::info!(node = %options.node, http = %http.addr(), relay = %shard.relay_addr, "origin started");
 
-    let outputs = std::mem::replace(&mut shard.outputs, mpsc::channel(1).1);
+    let outputs = shard.take_outputs();
     let pump = tokio::spawn(pump(node, outputs, topology.clone(), shard.commands.clone(), reports));
     let follow = tokio::spawn(follow(options.clone(), topology.clone(), shard.commands.clone()));
     let register = tokio::spawn(super::edge::register(topology.clone(), record, readiness));

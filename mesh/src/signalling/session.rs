@@ -40,6 +40,8 @@ pub struct SignalState {
     pub refused: Arc<AtomicU64>,
     /// Other edges, by URL, for those who are refused.
     pub others: tokio::sync::watch::Receiver<Vec<String>>,
+    /// Turns true when the node stops: upgraded sockets are not the HTTP server's to cut.
+    pub stop: tokio::sync::watch::Receiver<bool>,
 }
 
 impl SignalState {
@@ -95,6 +97,7 @@ struct Session {
 
 async fn serve(state: SignalState, socket: WebSocket) {
     let (id, mut outgoing) = state.sockets.open();
+    let mut stopping = state.stop.clone();
     let (mut sink, mut stream) = socket.split();
     let writer = tokio::spawn(async move {
         while let Some(Outgoing::Text(text)) = outgoing.recv().await {
@@ -113,6 +116,10 @@ async fn serve(state: SignalState, socket: WebSocket) {
         let next = tokio::select! {
             biased;
             _ = &mut writer => break,
+            _ = stopping.wait_for(|stop| *stop) => {
+                session.complain(ErrorCode::Unavailable, "this edge is stopping: join another", true);
+                break;
+            }
             () = tokio::time::sleep_until(deadline), if session.joined.is_none() => {
                 session.complain(ErrorCode::OutOfOrder, "say join within ten seconds of connecting", true);
                 break;

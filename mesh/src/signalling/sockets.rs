@@ -9,11 +9,11 @@ use tokio::sync::mpsc;
 
 /// Messages that wait for one slow socket: two seconds of a busy meeting at ten a second, and a snapshot. One more and
 /// the socket is closed: a control message never silently disappears.
-pub const BACKLOG: usize = 64;
+pub(super) const BACKLOG: usize = 64;
 
 /// What is sent to one socket.
 #[derive(Debug)]
-pub enum Outgoing {
+pub(super) enum Outgoing {
     /// This text.
     Text(Arc<str>),
     /// Close after what was sent before.
@@ -30,7 +30,7 @@ pub struct Sockets {
 impl Sockets {
     /// A number and a queue for a socket that has just opened.
     #[must_use]
-    pub fn open(&self) -> (SocketId, mpsc::Receiver<Outgoing>) {
+    pub(super) fn open(&self) -> (SocketId, mpsc::Receiver<Outgoing>) {
         let id = SocketId(self.next.fetch_add(1, Ordering::Relaxed) + 1);
         let (sender, receiver) = mpsc::channel(BACKLOG);
         self.lock().insert(id, sender);
