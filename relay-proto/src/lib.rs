@@ -2,6 +2,8 @@
 //!
 //! Pure: nothing here reads a clock or a socket.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod clock;
 pub mod control;
 pub mod envelope;

@@ -1,5 +1,7 @@
 //! Links between nodes in virtual time: real QUIC, real TLS, no socket and no clock.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests
+
 mod failure;
 mod golden;
 mod handshake;
