@@ -1,0 +1,69 @@
+// Starts a whole mesh of real processes (`mesh dev`) for a test, and ends it.
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** The binary under test; `MESH_BIN` overrides it. */
+export const MESH_BIN = process.env.MESH_BIN ?? fileURLToPath(new URL("../../../target/ci/mesh", import.meta.url));
+
+/** How long a mesh may take to be ready on a busy machine. */
+const READY_MS = 60_000;
+
+/**
+ * @param {string[]} [flags] more flags of `mesh dev`
+ * @returns {Promise<object>} the banner's JSON, and: `link(region, edge?)`, `meeting(flags)`, `shard(node)`, `wanBytes()`, `mesh(...args)`, `stop()`
+ */
+export async function startMesh(flags = []) {
+  const stateDir = await mkdtemp(join(tmpdir(), "mesh-"));
+  const args = ["dev", "--http-base", "0", "--json", "--state-dir", stateDir, ...flags];
+  const child = spawn(MESH_BIN, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  child.stderr.on("data", (data) => (said += data));
+  const banner = await new Promise((resolve, reject) => {
+    let out = "";
+    const late = setTimeout(() => reject(new Error(`mesh dev not ready within ${READY_MS} ms: ${said}`)), READY_MS);
+    child.on("exit", (code) => reject(new Error(`mesh dev ended with ${code}: ${said}`)));
+    child.stdout.on("data", (data) => {
+      out += data;
+      const end = out.indexOf("\n");
+      if (end < 0) return;
+      clearTimeout(late);
+      resolve(JSON.parse(out.slice(0, end)));
+    });
+  }).catch(async (error) => {
+    child.kill("SIGKILL");
+    await rm(stateDir, { recursive: true, force: true });
+    throw error;
+  });
+  child.removeAllListeners("exit");
+  const json = async (url) => (await fetch(url)).json();
+  const self = {
+    ...banner,
+    stateDir,
+    /** What the supervisor wrote beside its banner. */
+    said: () => said,
+    /** The meeting link of a region. */
+    link: (region) => banner.meeting.links.find((l) => l.region === region).url,
+    /** Runs the binary beside this mesh; resolves to its standard output. */
+    mesh: async (...words) => (await run(MESH_BIN, [...words, "--state-dir", stateDir])).stdout,
+    node: (name) => banner.nodes.find((n) => n.name === name),
+    /** `/debug/shard` of a node. */
+    shard: (name) => json(`${self.node(name).url}/debug/shard`),
+    /** Counters of the emulated network. */
+    wan: () => json(`${banner.control}/wan`),
+    async stop() {
+      const ended = new Promise((resolve) => child.on("exit", resolve));
+      child.kill("SIGINT");
+      const hard = setTimeout(() => child.kill("SIGKILL"), 10_000);
+      if (child.exitCode === null) await ended;
+      clearTimeout(hard);
+      await rm(stateDir, { recursive: true, force: true });
+    },
+  };
+  return self;
+}
