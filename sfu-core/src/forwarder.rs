@@ -239,7 +239,7 @@ impl Forwarder {
     /// As [`Self::select`], for a voice whose first loud packet arrived as `from`: that packet is the first one sent.
     pub fn select_from(&mut self, wanted: SourceRef, from: Arrival) {
         self.select(Some(wanted));
-        self.from = Some(from);
+        self.from = Some(from).filter(|_| self.current() != Some(wanted));
     }
 
     /// Emits what is due. `emit` answers whether it took the packet; a refused packet is offered again by the next pull.
@@ -285,30 +285,20 @@ impl Forwarder {
             return None;
         }
         let (meta, payload) = ring.get(arrival)?;
-        if !self
-            .resends
-            .allow(now.mono, rtt.max(RESEND_INTERVAL_MIN), out_seq)
-        {
+        if !self.resends.allow(now.mono, rtt.max(RESEND_INTERVAL_MIN), out_seq) {
             return None;
         }
-        let capture = rings
-            .clock(segment.source.ring)
-            .and_then(|c| c.capture_of(meta.timestamp));
+        let capture = rings.clock(segment.source.ring).and_then(|c| c.capture_of(meta.timestamp));
         let packet = slot_packet(segment, &segment.source, &meta, payload, capture);
-        Some(SlotPacket {
-            retransmission: true,
-            ..packet
-        })
+        Some(SlotPacket { retransmission: true, ..packet })
     }
 
     /// For the slot's sender report: the RTP timestamp of a sample captured now. `None` for an empty slot, and during
     /// a replay, when timestamps do not follow capture.
     #[must_use]
     pub fn report<R: Rings>(&self, now: Now, rings: &R) -> Option<(NtpTime, u32)> {
-        let reader = self
-            .reader
-            .as_ref()
-            .filter(|reader| reader.replay.is_none() && !reader.fresh)?;
+        let reader =
+            self.reader.as_ref().filter(|reader| reader.replay.is_none() && !reader.fresh)?;
         let newest = rings.ring(reader.source.ring)?.newest()?;
         let rtp = rings.clock(reader.source.ring)?.rtp_at(now.wall)?;
         let ahead = rtp.wrapping_sub(newest.timestamp) as i32;
@@ -364,7 +354,9 @@ impl Forwarder {
         }
         while let Some((meta, payload)) = ring.get(reader.cursor) {
             if meta.seq > reader.highest + JUMP_MAX {
-                self.from = Some(reader.cursor);
+                if self.wanted == Some(reader.source) {
+                    self.from = Some(reader.cursor);
+                }
                 return Stop::Restart;
             }
             if let Some(next_at) = reader.replay {
@@ -410,8 +402,7 @@ impl Forwarder {
             return Forwarded::Refused;
         }
         let (out, time) = (segment.out_seq(meta.seq), segment.time.out(meta.time));
-        self.output
-            .note(now, out, time, &packet, meta.seq > reader.sent);
+        self.output.note(now, out, time, &packet, meta.seq > reader.sent);
         reader.sent = reader.sent.max(meta.seq);
         reader.highest = reader.highest.max(meta.seq);
         reader.fresh = false;
@@ -430,9 +421,7 @@ impl Forwarder {
         let Some(open) = self.log.open().copied() else {
             return;
         };
-        let wall = clock
-            .and_then(|clock| clock.capture_of(first.timestamp))
-            .unwrap_or(now.wall);
+        let wall = clock.and_then(|clock| clock.capture_of(first.timestamp)).unwrap_or(now.wall);
         // A frame between may still come late and is then placed by the map before.
         let gap = first.seq > reader.highest + 1;
         let least = if gap { open.time.out(first.time) } else { 0 };
@@ -441,11 +430,7 @@ impl Forwarder {
         self.log.push(Segment {
             src_from: first.seq,
             out_from: open.out_from + (first.seq - open.src_from),
-            time: TimeMap {
-                source_base: first.time,
-                out_base,
-                speed: SPEED_ONE,
-            },
+            time: TimeMap { source_base: first.time, out_base, speed: SPEED_ONE },
             ..open
         });
     }
