@@ -22,6 +22,9 @@ use std::time::Instant;
 /// Meetings of one shard: hundreds a node (REQUIREMENTS), rounded up.
 const MEETINGS_MAX: usize = 2_000;
 
+/// Granted epochs are even (DESIGN section 7): the odd one between two grants is the standby's.
+const EPOCH_STEP: u64 = 2;
+
 /// What an origin shard needs to know of itself.
 #[derive(Clone, Debug)]
 pub struct OriginConfig {
@@ -191,11 +194,17 @@ impl OriginShard {
 
     fn granted(&mut self, now: Now, id: MeetingId, epoch: Epoch) {
         if let Some(key) = self.by_id.get(&id).copied() {
-            match self.meetings.get(key) {
-                Some(meeting) if meeting.epoch >= epoch => return,
-                // Granted anew under a later epoch: edges attach anew.
-                _ => self.end(now, key, false),
+            let Some(meeting) = self.meetings.get_mut(key) else { return };
+            if meeting.epoch >= epoch {
+                return;
             }
+            if epoch.0 == meeting.epoch.0 + EPOCH_STEP {
+                // The very next grant, and it is ours again: another standby was named. Nobody else can have
+                // acted in between, so what is known here stands.
+                meeting.epoch = epoch;
+                return;
+            }
+            self.end(now, key, false);
         }
         if self.meetings.len() >= MEETINGS_MAX {
             return;

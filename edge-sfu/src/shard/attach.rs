@@ -341,6 +341,7 @@ impl EdgeShard {
         let uplink = &mut meeting.uplink;
         if let Some(origin) = uplink.origin.as_mut().filter(|a| a.link == link) {
             origin.attached = true;
+            meeting.hub.expect_new_election();
             let role = if role == (Role::Child { head: me }) {
                 Role::Head
             } else {

@@ -311,6 +311,11 @@ impl Hub {
         }
     }
 
+    /// The next floor comes from another election, whose numbers begin anew.
+    pub fn expect_new_election(&mut self) {
+        self.floor.seq = 0;
+    }
+
     /// The floor in force.
     #[must_use]
     pub fn floor(&self) -> &Floor {
