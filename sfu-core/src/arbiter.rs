@@ -40,13 +40,46 @@ impl KeyframeArbiter {
     /// When a remembered request may go.
     #[must_use]
     pub fn deadline(&self, rtt: Duration) -> Option<Instant> {
-        self.sent
-            .filter(|_| self.pending)
-            .map(|sent| sent + rtt.max(REQUEST_INTERVAL_MIN))
+        self.sent.filter(|_| self.pending).map(|sent| sent + rtt.max(REQUEST_INTERVAL_MIN))
     }
 
     /// Answers whether to send a remembered request now.
     pub fn poll(&mut self, now: Instant, rtt: Duration) -> bool {
         self.pending && self.request(now, rtt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_of_many_viewers_become_one_in_300_ms() {
+        let (mut arbiter, t) = (KeyframeArbiter::new(), Instant::now());
+        let rtt = Duration::from_millis(40);
+        assert!(arbiter.request(t, rtt));
+        assert!((1..300).all(|ms| !arbiter.request(t + Duration::from_millis(ms), rtt)));
+        assert_eq!(arbiter.deadline(rtt), Some(t + REQUEST_INTERVAL_MIN));
+        assert!(arbiter.poll(t + REQUEST_INTERVAL_MIN, rtt), "one was remembered");
+        assert_eq!(arbiter.deadline(rtt), None);
+    }
+
+    #[test]
+    fn a_long_round_trip_is_waited_for() {
+        let (mut arbiter, t) = (KeyframeArbiter::new(), Instant::now());
+        let rtt = Duration::from_millis(500);
+        assert!(arbiter.request(t, rtt));
+        assert!(!arbiter.request(t + REQUEST_INTERVAL_MIN, rtt));
+        assert!(arbiter.request(t + rtt, rtt));
+    }
+
+    #[test]
+    fn a_key_frame_answers_what_was_remembered() {
+        let (mut arbiter, t) = (KeyframeArbiter::new(), Instant::now());
+        arbiter.request(t, Duration::ZERO);
+        arbiter.request(t, Duration::ZERO);
+        arbiter.on_keyframe();
+        assert_eq!(arbiter.deadline(Duration::ZERO), None);
+        assert!(!arbiter.poll(t + REQUEST_INTERVAL_MIN, Duration::ZERO));
     }
 }

@@ -17,10 +17,7 @@ pub(super) struct LayerGate {
 impl LayerGate {
     /// All layers, from the key frame on.
     pub(super) fn open() -> Self {
-        Self {
-            from: [0; LAYERS],
-            left_out: 0,
-        }
+        Self { from: [0; LAYERS], left_out: 0 }
     }
 
     /// The base layer only.

@@ -62,13 +62,9 @@ impl Output {
 
     /// The timestamp of a sample captured at `wall`, but after everything sent so far, and at least `least`.
     pub(super) fn timestamp_at(&mut self, now: Now, wall: NtpTime, least: u64) -> u64 {
-        let axis = *self.axis.get_or_insert(Axis {
-            wall,
-            timestamp: self.first_timestamp,
-        });
-        let by_capture = axis
-            .timestamp
-            .saturating_add_signed(ticks(wall.micros_since(axis.wall), self.rate));
+        let axis = *self.axis.get_or_insert(Axis { wall, timestamp: self.first_timestamp });
+        let by_capture =
+            axis.timestamp.saturating_add_signed(ticks(wall.micros_since(axis.wall), self.rate));
         let Some((newest, at)) = self.newest else {
             return by_capture;
         };
@@ -90,9 +86,7 @@ impl Output {
         let id = self.picture_id.zip(vp8.and_then(|vp8| vp8.picture_id));
         let tl0 = self.tl0.zip(vp8.and_then(|vp8| vp8.tl0_pic_idx));
         (
-            id.map_or(0, |(last, next)| {
-                last.wrapping_add(1).wrapping_sub(next.value)
-            }),
+            id.map_or(0, |(last, next)| last.wrapping_add(1).wrapping_sub(next.value)),
             tl0.map_or(0, |(last, next)| last.wrapping_add(1).wrapping_sub(next)),
         )
     }
@@ -107,16 +101,11 @@ impl Output {
         newest_of_run: bool,
     ) {
         self.next_seq = self.next_seq.max(out + 1);
-        let highest = self
-            .newest
-            .map_or(timestamp, |(newest, _)| newest.max(timestamp));
+        let highest = self.newest.map_or(timestamp, |(newest, _)| newest.max(timestamp));
         self.newest = Some((highest, now.mono));
         if newest_of_run {
             self.frame_open = !packet.facts.frame_end;
-            self.picture_id = packet
-                .vp8
-                .and_then(|vp8| vp8.picture_id)
-                .or(self.picture_id);
+            self.picture_id = packet.vp8.and_then(|vp8| vp8.picture_id).or(self.picture_id);
             self.tl0 = packet.vp8.and_then(|vp8| vp8.tl0_pic_idx).or(self.tl0);
         }
     }

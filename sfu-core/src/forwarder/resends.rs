@@ -14,11 +14,7 @@ pub(super) struct Resends {
 impl Resends {
     /// Whether `seq` may be sent again now; notes that it was.
     pub(super) fn allow(&mut self, now: Instant, rtt: Duration, seq: u16) -> bool {
-        if self
-            .sent
-            .iter()
-            .any(|(sent, at)| *sent == seq && now < *at + rtt)
-        {
+        if self.sent.iter().any(|(sent, at)| *sent == seq && now < *at + rtt) {
             return false;
         }
         if self.sent.len() == RESENDS_MAX {

@@ -56,14 +56,10 @@ impl Segment {
 
     pub(super) fn patch(&self, meta: &EntryMeta) -> Option<Vp8Patch> {
         let vp8 = meta.vp8?;
-        let picture_id = vp8
-            .picture_id
-            .map(|id| id.value.wrapping_add(self.picture_id) & id.mask());
+        let picture_id =
+            vp8.picture_id.map(|id| id.value.wrapping_add(self.picture_id) & id.mask());
         let tl0_pic_idx = vp8.tl0_pic_idx.map(|tl0| tl0.wrapping_add(self.tl0));
-        Some(Vp8Patch {
-            picture_id,
-            tl0_pic_idx,
-        })
+        Some(Vp8Patch { picture_id, tl0_pic_idx })
     }
 }
 
@@ -102,33 +98,21 @@ impl SegmentLog {
     }
 
     pub(super) fn open(&self) -> Option<&Segment> {
-        self.segments
-            .back()
-            .filter(|segment| segment.src_end == u64::MAX)
+        self.segments.back().filter(|segment| segment.src_end == u64::MAX)
     }
 
     fn open_mut(&mut self) -> Option<&mut Segment> {
-        self.segments
-            .back_mut()
-            .filter(|segment| segment.src_end == u64::MAX)
+        self.segments.back_mut().filter(|segment| segment.src_end == u64::MAX)
     }
 
     /// The segment of the current run that carries source packet `src`.
     pub(super) fn of_source(&self, src: u64) -> Option<&Segment> {
-        self.segments
-            .iter()
-            .rev()
-            .take(self.run)
-            .find(|segment| segment.has(src))
+        self.segments.iter().rev().take(self.run).find(|segment| segment.has(src))
     }
 
     /// The segment that carried output packet `out`, and that packet's number at the source.
     pub(super) fn of_out(&self, out: u64) -> Option<(&Segment, u64)> {
-        let segment = self
-            .segments
-            .iter()
-            .rev()
-            .find(|segment| segment.out_from <= out)?;
+        let segment = self.segments.iter().rev().find(|segment| segment.out_from <= out)?;
         let src = segment.src_from + (out - segment.out_from);
         segment.has(src).then_some((segment, src))
     }
@@ -171,29 +155,14 @@ mod tests {
     use relay_proto::{Encoding, ParticipantId, TrackId, TrackKind};
 
     fn segment(src_from: u64, out_from: u64) -> Segment {
-        let track = TrackId {
-            participant: ParticipantId(1),
-            kind: TrackKind::Camera,
-        };
-        let ring = RingKey {
-            index: 0,
-            generation: 0,
-        };
+        let track = TrackId { participant: ParticipantId(1), kind: TrackKind::Camera };
+        let ring = RingKey { index: 0, generation: 0 };
         Segment {
-            source: SourceRef {
-                ring,
-                track,
-                encoding: Encoding(0),
-                codec: Codec::Vp8,
-            },
+            source: SourceRef { ring, track, encoding: Encoding(0), codec: Codec::Vp8 },
             src_from,
             src_end: u64::MAX,
             out_from,
-            time: TimeMap {
-                source_base: 0,
-                out_base: 0,
-                speed: SPEED_ONE,
-            },
+            time: TimeMap { source_base: 0, out_base: 0, speed: SPEED_ONE },
             picture_id: 0,
             tl0: 0,
         }
@@ -211,14 +180,8 @@ mod tests {
         log.skip(103, 102, false);
         log.skip(105, 103, true); // 104 was lost
         let all = [100, 101, 102, 103, 104, 105, 106].map(|src| out(&log, src));
-        assert_eq!(
-            all,
-            [Some(10), Some(11), None, None, Some(12), None, Some(13)]
-        );
-        assert_eq!(
-            log.of_source(106).map(|s| s.picture_id),
-            Some(0u16.wrapping_sub(2))
-        );
+        assert_eq!(all, [Some(10), Some(11), None, None, Some(12), None, Some(13)]);
+        assert_eq!(log.of_source(106).map(|s| s.picture_id), Some(0u16.wrapping_sub(2)));
         let back = [10, 11, 12, 13].map(|out| log.of_out(out).map(|(_, src)| src));
         assert_eq!(back, [Some(100), Some(101), Some(104), Some(106)]);
     }
@@ -229,20 +192,13 @@ mod tests {
         log.begin_run(segment(100, 10));
         log.close(103);
         log.begin_run(segment(500, 13));
-        assert_eq!(
-            [101, 103, 499, 500].map(|s| out(&log, s)),
-            [None, None, None, Some(13)]
-        );
+        assert_eq!([101, 103, 499, 500].map(|s| out(&log, s)), [None, None, None, Some(13)]);
         assert_eq!(log.of_out(12).map(|(_, src)| src), Some(102));
     }
 
     #[test]
     fn the_timestamps_of_a_replay_advance_as_it_is_sent() {
-        let map = TimeMap {
-            source_base: 9_000,
-            out_base: 100,
-            speed: 2 * SPEED_ONE,
-        };
+        let map = TimeMap { source_base: 9_000, out_base: 100, speed: 2 * SPEED_ONE };
         assert_eq!([9_000, 15_000, 8_000].map(|t| map.out(t)), [100, 3_100, 0]);
     }
 }

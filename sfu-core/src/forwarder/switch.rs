@@ -54,9 +54,7 @@ impl Forwarder {
         clock: Option<&CaptureClock>,
     ) -> Switch {
         self.end_run();
-        let fresh = ring
-            .newest()
-            .is_some_and(|newest| now.mono <= newest.arrived + VOICE_FRESH);
+        let fresh = ring.newest().is_some_and(|newest| now.mono <= newest.arrived + VOICE_FRESH);
         let newest = ring.head().checked_sub(1).filter(|_| fresh);
         let Some(start) = self.from.map(|from| from.max(ring.tail())).or(newest) else {
             return Switch::NotNeeded;
@@ -65,9 +63,7 @@ impl Forwarder {
             return Switch::NotNeeded;
         };
         self.from = None;
-        let wall = clock
-            .and_then(|clock| clock.capture_of(first.timestamp))
-            .unwrap_or(now.wall);
+        let wall = clock.and_then(|clock| clock.capture_of(first.timestamp)).unwrap_or(now.wall);
         self.begin_run(now, wanted, start, &first, wall, None);
         Switch::Begun
     }
@@ -93,11 +89,7 @@ impl Forwarder {
             return Switch::NotBefore(until);
         }
         let capture = clock.and_then(|clock| clock.capture_of(first.timestamp));
-        let wall = if live {
-            capture.unwrap_or(now.wall)
-        } else {
-            live_edge(now, ring, clock)
-        };
+        let wall = if live { capture.unwrap_or(now.wall) } else { live_edge(now, ring, clock) };
         let replay = (!live).then(|| replay_speed(ring, chain.start));
         self.begin_run(now, wanted, chain.start, &first, wall, replay);
         Switch::Begun
@@ -107,19 +99,13 @@ impl Forwarder {
     fn would_go_back(&self, now: Now, wanted: SourceRef) -> bool {
         let better =
             |source: SourceRef| source.track == wanted.track && wanted.encoding > source.encoding;
-        let flows = self
-            .output
-            .sent_at()
-            .is_some_and(|at| now.mono <= at + FLOWING);
+        let flows = self.output.sent_at().is_some_and(|at| now.mono <= at + FLOWING);
         flows && self.current().is_some_and(better)
     }
 
     fn unfinished_frame(&self, now: Now) -> Option<Instant> {
         self.reader.as_ref().filter(|_| self.output.frame_open)?;
-        self.output
-            .sent_at()
-            .map(|at| at + FRAME_PATIENCE)
-            .filter(|until| now.mono < *until)
+        self.output.sent_at().map(|at| at + FRAME_PATIENCE).filter(|until| now.mono < *until)
     }
 
     fn begin_run(
@@ -133,19 +119,13 @@ impl Forwarder {
     ) {
         self.end_run();
         let (picture_id, tl0) = self.output.picture_offsets(first);
-        let out_base = self
-            .output
-            .timestamp_at(now, wall, self.output.next_frame());
+        let out_base = self.output.timestamp_at(now, wall, self.output.next_frame());
         self.log.begin_run(Segment {
             source,
             src_from: first.seq,
             src_end: u64::MAX,
             out_from: self.output.next_seq,
-            time: TimeMap {
-                source_base: first.time,
-                out_base,
-                speed: replay.unwrap_or(SPEED_ONE),
-            },
+            time: TimeMap { source_base: first.time, out_base, speed: replay.unwrap_or(SPEED_ONE) },
             picture_id,
             tl0,
         });
@@ -156,11 +136,7 @@ impl Forwarder {
             highest: first.seq - 1,
             sent: first.seq - 1,
             replay: replay.map(|_| now.mono),
-            gate: if replay.is_some() {
-                LayerGate::base_only()
-            } else {
-                LayerGate::open()
-            },
+            gate: if replay.is_some() { LayerGate::base_only() } else { LayerGate::open() },
             left_out: None,
             fresh: true,
         });
@@ -172,10 +148,7 @@ impl Forwarder {
 fn live_edge(now: Now, ring: &EncodingRing, clock: Option<&CaptureClock>) -> NtpTime {
     let newest = ring.newest();
     let lag = newest.zip(clock).and_then(|(newest, clock)| {
-        let age = now
-            .mono
-            .saturating_duration_since(newest.arrived)
-            .as_micros() as i64;
+        let age = now.mono.saturating_duration_since(newest.arrived).as_micros() as i64;
         let captured = clock.capture_of(newest.timestamp)?;
         Some((now.wall.micros_since(captured) - age).clamp(0, LAG_US_MAX))
     });
@@ -187,15 +160,8 @@ fn replay_speed(ring: &EncodingRing, start: Arrival) -> u32 {
     let (mut all, mut base) = (0, 0);
     for (meta, payload) in (start..ring.head()).filter_map(|arrival| ring.get(arrival)) {
         all += payload.len() as u64;
-        base += if meta.facts.temporal == 0 {
-            payload.len() as u64
-        } else {
-            0
-        };
+        base += if meta.facts.temporal == 0 { payload.len() as u64 } else { 0 };
     }
     let speed = u64::from(SPEED_ONE) * PACE_FACTOR * all / base.max(1);
-    speed.clamp(
-        u64::from(SPEED_ONE) * PACE_FACTOR,
-        u64::from(SPEED_ONE) * SPEED_MAX,
-    ) as u32
+    speed.clamp(u64::from(SPEED_ONE) * PACE_FACTOR, u64::from(SPEED_ONE) * SPEED_MAX) as u32
 }

@@ -82,20 +82,14 @@ impl Source {
             return self.voice(index);
         }
         self.since_key = if key { 0 } else { self.since_key + 1 };
-        let temporal = if self.layered {
-            (self.since_key % 2) as u8
-        } else {
-            0
-        };
+        let temporal = if self.layered { (self.since_key % 2) as u8 } else { 0 };
         let sync = self.since_key % 4 == 1;
         self.picture_id = self.picture_id.wrapping_add(1) & 0x7fff;
         self.timestamp = self.timestamp.wrapping_add(3_000);
         if temporal == 0 {
             self.tl0 = self.tl0.wrapping_add(1);
         }
-        (0..packets)
-            .map(|i| self.picture(index, key, temporal, sync, i, packets))
-            .collect()
+        (0..packets).map(|i| self.picture(index, key, temporal, sync, i, packets)).collect()
     }
 
     fn picture(
@@ -110,24 +104,14 @@ impl Source {
         let start = i == 0;
         self.seq = self.seq.wrapping_add(1);
         let [high, low] = self.picture_id.to_be_bytes();
-        let mut payload = vec![
-            0x80 | u8::from(start) << 4,
-            0xe0,
-            0x80 | high,
-            low,
-            self.tl0,
-        ];
+        let mut payload = vec![0x80 | u8::from(start) << 4, 0xe0, 0x80 | high, low, self.tl0];
         payload.push(temporal << 6 | u8::from(sync) << 5);
         payload.extend([u8::from(!key), index as u8]);
         payload.extend(self.seq.to_be_bytes());
         payload.extend(self.timestamp.to_be_bytes());
         payload.resize(payload.len() + 700, index as u8);
         let facts = PacketFacts {
-            class: if temporal == 0 {
-                Class::Base
-            } else {
-                Class::Enhancement
-            },
+            class: if temporal == 0 { Class::Base } else { Class::Enhancement },
             key,
             frame_start: start,
             frame_end: i + 1 == of,
@@ -135,13 +119,7 @@ impl Source {
             spatial: 0,
             temporal,
         };
-        Made {
-            source: index,
-            seq: self.seq,
-            timestamp: self.timestamp,
-            facts,
-            payload,
-        }
+        Made { source: index, seq: self.seq, timestamp: self.timestamp, facts, payload }
     }
 
     fn voice(&mut self, index: usize) -> Vec<Made> {
@@ -151,20 +129,11 @@ impl Source {
         payload.extend(self.seq.to_be_bytes());
         payload.extend(self.timestamp.to_be_bytes());
         let (seq, timestamp) = (self.seq, self.timestamp);
-        vec![Made {
-            source: index,
-            seq,
-            timestamp,
-            facts: PacketFacts::VOICE,
-            payload,
-        }]
+        vec![Made { source: index, seq, timestamp, facts: PacketFacts::VOICE, payload }]
     }
 
     fn track(&self) -> TrackId {
-        TrackId {
-            participant: ParticipantId(self.track),
-            kind: self.kind,
-        }
+        TrackId { participant: ParticipantId(self.track), kind: self.kind }
     }
 }
 
@@ -195,21 +164,14 @@ impl World {
     fn new(kind: SlotKind, sources: &[(u32, u8)], layered: bool) -> Self {
         let voice = kind == SlotKind::Audio;
         let codec = if voice { Codec::Opus } else { Codec::Vp8 };
-        let now = Now {
-            mono: Instant::now(),
-            wall: NtpTime(1 << 40),
-        };
+        let now = Now { mono: Instant::now(), wall: NtpTime(1 << 40) };
         let source = |(i, (track, encoding)): (usize, &(u32, u8))| {
             let timestamp = 0xffff_0000_u32.wrapping_mul(i as u32 + 1);
             let mut clock = CaptureClock::new(codec.clock_rate());
             // Each source began at the same moment, by its own numbers; 20 ms pass before a packet is here.
             clock.on_report(now.wall.plus_micros(-20_000), timestamp, 0);
             Source {
-                kind: if voice {
-                    TrackKind::Mic
-                } else {
-                    TrackKind::Camera
-                },
+                kind: if voice { TrackKind::Mic } else { TrackKind::Camera },
                 track: *track,
                 encoding: *encoding,
                 seq: 65_500_u16.wrapping_add(i as u16 * 1_000),
@@ -235,10 +197,7 @@ impl World {
     fn source_ref(&self, index: usize) -> SourceRef {
         let source = &self.sources[index];
         SourceRef {
-            ring: RingKey {
-                index: index as u32,
-                generation: 1,
-            },
+            ring: RingKey { index: index as u32, generation: 1 },
             track: source.track(),
             encoding: Encoding(source.encoding),
             codec: source.ring.codec(),
@@ -301,15 +260,7 @@ impl World {
     }
 
     fn pull(&mut self) -> Pulled {
-        let Self {
-            now,
-            sources,
-            slot,
-            got,
-            out_seqs,
-            room,
-            ..
-        } = self;
+        let Self { now, sources, slot, got, out_seqs, room, .. } = self;
         slot.pull(*now, &Table(sources), &mut |packet| {
             if *room == 0 {
                 return false;
@@ -324,8 +275,7 @@ impl World {
     fn resend(&mut self, out_seq: u64) -> Option<Got> {
         let table = Table(&self.sources);
         let packet =
-            self.slot
-                .resend(self.now, Duration::from_millis(50), &table, out_seq as u16)?;
+            self.slot.resend(self.now, Duration::from_millis(50), &table, out_seq as u16)?;
         assert!(packet.retransmission);
         Some(receive(&packet, out_seq, self.now.mono))
     }
@@ -350,11 +300,7 @@ fn receive(packet: &SlotPacket<'_>, seq: u64, at: Instant) -> Got {
         patch.apply(&mut payload);
     }
     let body = &packet.payload[start.map_or(0, |d| d.len)..][..BODY];
-    assert_eq!(
-        packet.csrc.0 as u8 % 16,
-        packet.csrc.0 as u8,
-        "tests use small ids"
-    );
+    assert_eq!(packet.csrc.0 as u8 % 16, packet.csrc.0 as u8, "tests use small ids");
     Got {
         seq,
         timestamp: packet.timestamp,
@@ -382,12 +328,7 @@ fn check_numbering(got: &[Got]) {
         if b.same_frame(a) {
             assert_eq!(step, 0, "one frame, two timestamps: {a:?} {b:?}");
         } else {
-            assert!(
-                step > 0,
-                "time does not go back, but {step} from {} to {}",
-                a.seq,
-                b.seq
-            );
+            assert!(step > 0, "time does not go back, but {step} from {} to {}", a.seq, b.seq);
         }
     }
 }
@@ -402,11 +343,7 @@ fn check_pictures(got: &[Got], step_max: u16) {
         if b.same_frame(a) {
             assert_eq!(step, 0, "one frame, two picture ids");
         } else {
-            assert!(
-                (1..=step_max).contains(&step),
-                "picture id +{step} at {}",
-                b.seq
-            );
+            assert!((1..=step_max).contains(&step), "picture id +{step} at {}", b.seq);
         }
     }
 }
@@ -421,10 +358,7 @@ fn check_decodable(got: &[Got]) {
         if before.is_some_and(|b| packet.same_frame(b)) {
             continue;
         }
-        assert!(
-            packet.frame_start,
-            "a frame begins with its first packet: {packet:?}"
-        );
+        assert!(packet.frame_start, "a frame begins with its first packet: {packet:?}");
         let vp8 = packet.vp8();
         let tl0 = vp8.tl0_pic_idx.unwrap();
         if packet.key {
@@ -436,10 +370,7 @@ fn check_decodable(got: &[Got]) {
             continue;
         }
         let (source, last) = decoded.expect("a key frame comes first");
-        assert_eq!(
-            source, packet.source,
-            "another source begins with a key frame"
-        );
+        assert_eq!(source, packet.source, "another source begins with a key frame");
         if packet.temporal == 0 {
             assert_eq!(tl0, last.wrapping_add(1), "no base frame is missing");
             decoded = Some((source, tl0));

@@ -51,25 +51,15 @@ fn a_cached_picture_is_replayed_at_twice_the_rate_until_it_is_live() {
     check_numbering(&world.got);
     check_pictures(&world.got, 1);
     check_decodable(&world.got);
-    let caught_up = world
-        .got
-        .iter()
-        .find(|g| g.temporal == 1)
-        .expect("live with all layers");
+    let caught_up = world.got.iter().find(|g| g.temporal == 1).expect("live with all layers");
     let took = caught_up.at - began.mono;
-    assert!(
-        (400..1_000).contains(&took.as_millis()),
-        "{took:?} for 1.3 s of base layer"
-    );
+    assert!((400..1_000).contains(&took.as_millis()), "{took:?} for 1.3 s of base layer");
     let lag = |g: &Got| {
         let since = g.timestamp.wrapping_sub(world.got[0].timestamp);
         (g.at - began.mono).as_millis() as i64 - i64::from(since) / 90
     };
     let worst = world.got.iter().map(lag).map(i64::abs).max();
-    assert!(
-        worst < Some(150),
-        "timestamps follow the sending: {worst:?} ms"
-    );
+    assert!(worst < Some(150), "timestamps follow the sending: {worst:?} ms");
 }
 
 #[test]
@@ -81,11 +71,7 @@ fn a_better_encoding_waits_for_a_live_key_frame_and_a_lower_one_does_not() {
     world.select(0);
     world.run(10);
     world.select(1);
-    assert_eq!(
-        world.pull(),
-        Pulled::WaitingForKey,
-        "a replay would go back in time"
-    );
+    assert_eq!(world.pull(), Pulled::WaitingForKey, "a replay would go back in time");
     world.frame(1, true, 2);
     assert_eq!(world.pull(), Pulled::Idle);
     assert!(world.shows(1));
@@ -161,21 +147,12 @@ fn a_nack_is_answered_once_a_round_trip_and_across_switches() {
     let sent = world.got.clone();
     for packet in &sent {
         let again = world.resend(packet.seq).expect("it is still in the ring");
-        assert_eq!(
-            (again.payload, again.timestamp),
-            (packet.payload.clone(), packet.timestamp)
-        );
-        assert!(
-            world.resend(packet.seq).is_none(),
-            "not twice in a round trip"
-        );
+        assert_eq!((again.payload, again.timestamp), (packet.payload.clone(), packet.timestamp));
+        assert!(world.resend(packet.seq).is_none(), "not twice in a round trip");
     }
     world.wait_ms(51);
     assert!(world.resend(sent[0].seq).is_some());
-    assert!(
-        world.resend(sent.last().unwrap().seq + 1).is_none(),
-        "never sent"
-    );
+    assert!(world.resend(sent.last().unwrap().seq + 1).is_none(), "never sent");
     assert!(world.resend(sent[0].seq - 1).is_none(), "before the first");
 }
 
@@ -208,10 +185,7 @@ fn an_empty_slot_sends_nothing_and_goes_on_where_it_was() {
 fn the_sender_report_follows_capture_time_across_switches() {
     let mut world = showing(&[(1, 0), (2, 0)]);
     let capture = |world: &World| {
-        let (wall, rtp) = world
-            .slot
-            .report(world.now, &Table(&world.sources))
-            .unwrap();
+        let (wall, rtp) = world.slot.report(world.now, &Table(&world.sources)).unwrap();
         // When the newest packet was captured, by the report.
         let ago = rtp.wrapping_sub(world.got.last().unwrap().timestamp);
         wall.plus_micros(-i64::from(ago as i32) * 1_000 / 90)
@@ -241,10 +215,7 @@ fn a_voice_begins_with_its_first_loud_packet() {
     world.pull();
     let new: Vec<_> = world.got.iter().filter(|g| g.source == 1).collect();
     assert_eq!(new.len(), 2);
-    assert!(
-        new[0].marker && !new[1].marker,
-        "the marker says that a voice begins"
-    );
+    assert!(new[0].marker && !new[1].marker, "the marker says that a voice begins");
     check_numbering(&world.got);
     assert!(world.got.windows(2).all(|p| p[0].seq + 1 == p[1].seq));
 }
@@ -273,4 +244,47 @@ fn a_publisher_who_begins_anew_is_followed() {
     assert!(world.got.last().unwrap().at + Duration::from_millis(40) > world.now.mono);
     check_numbering(&world.got);
     assert!(world.got.windows(2).all(|p| p[0].seq + 1 == p[1].seq));
+}
+
+#[test]
+fn a_wall_clock_that_is_set_does_not_move_the_slot_s_time() {
+    let mut world = showing(&[(1, 0), (2, 0)]);
+    let hour_us = 3_600_000_000;
+    world.now.wall = world.now.wall.plus_micros(hour_us);
+    for source in &mut world.sources {
+        source.clock.set_offset(hour_us);
+    }
+    world.select(1);
+    world.frame(1, true, 2);
+    world.pull();
+    let last = world.got.iter().rfind(|g| g.source == 0).unwrap();
+    let first = world.got.iter().find(|g| g.source == 1).unwrap();
+    let step = first.timestamp.wrapping_sub(last.timestamp);
+    assert!((3_000..9_000).contains(&step), "{step} ticks");
+}
+
+#[test]
+fn a_narrow_picture_id_stays_narrow_and_goes_on() {
+    let mut world = World::new(SlotKind::Video, &[(1, 0), (2, 0)], false);
+    let send = |world: &mut World, source: usize, key: bool| {
+        for mut made in world.sources[source].frame(source, key, 1) {
+            // I L T with a 7-bit id: one byte less.
+            made.payload[2] = made.payload[3] & 0x7f;
+            made.payload.remove(3);
+            world.arrive(&made);
+        }
+        world.pull();
+    };
+    world.select(0);
+    send(&mut world, 0, true);
+    for _ in 0..150 {
+        send(&mut world, 0, false);
+    }
+    world.select(1);
+    send(&mut world, 1, true);
+    send(&mut world, 1, false);
+    let ids: Vec<_> = world.got.iter().map(|g| g.vp8().picture_id.unwrap()).collect();
+    assert_eq!(ids.len(), 153);
+    assert!(ids.iter().all(|id| !id.wide));
+    assert!(ids.windows(2).all(|pair| pair[1].value == (pair[0].value + 1) & 0x7f));
 }

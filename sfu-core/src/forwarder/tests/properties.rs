@@ -20,11 +20,7 @@ enum Step {
 }
 
 fn step(lossy: bool) -> impl Strategy<Value = Step> {
-    let mask = if lossy {
-        (0..=255_u8).boxed()
-    } else {
-        Just(0).boxed()
-    };
+    let mask = if lossy { (0..=255_u8).boxed() } else { Just(0).boxed() };
     let sparse = (mask.clone(), mask.clone(), mask).prop_map(|(a, b, c)| a & b & c);
     prop_oneof![
         30 => (0..3_usize, 1..5_usize, sparse.clone(), sparse)
@@ -38,18 +34,13 @@ fn step(lossy: bool) -> impl Strategy<Value = Step> {
 }
 
 /// Runs the steps; a source makes a key frame when the slot waits for one, as the arbiter would order it.
-fn run(steps: Vec<Step>, sources: &[(u32, u8)], layered: bool) -> World {
-    let mut world = World::new(SlotKind::Video, sources, layered);
+fn run(kind: SlotKind, steps: Vec<Step>, sources: &[(u32, u8)], layered: bool) -> World {
+    let mut world = World::new(kind, sources, layered);
     let mut late: Vec<Made> = Vec::new();
     let mut keys = [true; 3];
     for step in steps {
         match step {
-            Step::Frame {
-                source,
-                packets,
-                lost,
-                late: slow,
-            } => {
+            Step::Frame { source, packets, lost, late: slow } => {
                 let made =
                     world.sources[source].frame(source, std::mem::take(&mut keys[source]), packets);
                 for (i, made) in made.into_iter().enumerate() {
@@ -59,9 +50,8 @@ fn run(steps: Vec<Step>, sources: &[(u32, u8)], layered: bool) -> World {
                         _ => world.arrive(&made),
                     }
                 }
-                let (now_due, later) = late
-                    .drain(..)
-                    .partition(|made: &Made| made.source != source);
+                let (now_due, later) =
+                    late.drain(..).partition(|made: &Made| made.source != source);
                 late = later;
                 let now_due: Vec<Made> = now_due;
                 now_due.iter().for_each(|made| world.arrive(made));
@@ -74,11 +64,7 @@ fn run(steps: Vec<Step>, sources: &[(u32, u8)], layered: bool) -> World {
         }
         world.pull();
         world.room = usize::MAX;
-        if let Some(wanted) = world
-            .slot
-            .wanted()
-            .filter(|_| world.slot.is_waiting_for_key())
-        {
+        if let Some(wanted) = world.slot.wanted().filter(|_| world.slot.is_waiting_for_key()) {
             keys[wanted.ring.index as usize] = true;
         }
     }
@@ -93,10 +79,7 @@ fn check_resend(world: &mut World, back: u64) {
     let sent = world.got.iter().find(|got| got.seq == seq).cloned();
     let again = world.resend(seq);
     if let (Some(sent), Some(again)) = (sent, again) {
-        assert_eq!(
-            (sent.payload, sent.timestamp),
-            (again.payload, again.timestamp)
-        );
+        assert_eq!((sent.payload, sent.timestamp), (again.payload, again.timestamp));
     }
 }
 
@@ -112,10 +95,23 @@ proptest! {
         simulcast: bool,
         layered: bool,
     ) {
-        let world = run(steps, if simulcast { SIMULCAST } else { CAMERAS }, layered);
+        let world = run(SlotKind::Video, steps, if simulcast { SIMULCAST } else { CAMERAS }, layered);
         check_numbering(&world.got);
         check_pictures(&world.got, 1);
         check_decodable(&world.got);
+    }
+
+    #[test]
+    fn a_voice_slot_keeps_its_numbers_and_its_time_whoever_speaks(
+        steps in proptest::collection::vec(step(true), 1..400),
+    ) {
+        let world = run(SlotKind::Audio, steps, CAMERAS, false);
+        check_numbering(&world.got);
+        let mut speaker = None;
+        for got in &world.got {
+            prop_assert!(got.marker || speaker == Some(got.source), "a new voice begins with a marker");
+            speaker = Some(got.source);
+        }
     }
 
     #[test]
@@ -124,7 +120,7 @@ proptest! {
         simulcast: bool,
         layered: bool,
     ) {
-        let world = run(steps, if simulcast { SIMULCAST } else { CAMERAS }, layered);
+        let world = run(SlotKind::Video, steps, if simulcast { SIMULCAST } else { CAMERAS }, layered);
         check_numbering(&world.got);
         check_pictures(&world.got, 400);
     }
