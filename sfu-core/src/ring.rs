@@ -130,10 +130,7 @@ impl EncodingRing {
     #[must_use]
     pub fn get(&self, arrival: Arrival) -> Option<(EntryMeta, &[u8])> {
         let entry = self.entries.get(arrival)?;
-        Some((
-            entry.meta,
-            self.bytes.get(entry.position, usize::from(entry.len)),
-        ))
+        Some((entry.meta, self.bytes.get(entry.position, usize::from(entry.len))))
     }
 
     /// The arrival number of the packet with extended sequence `seq`.
@@ -145,9 +142,7 @@ impl EncodingRing {
     /// The packet that arrived last.
     #[must_use]
     pub fn newest(&self) -> Option<EntryMeta> {
-        self.entries
-            .get(self.head().checked_sub(1)?)
-            .map(|entry| entry.meta)
+        self.entries.get(self.head().checked_sub(1)?).map(|entry| entry.meta)
     }
 
     /// The highest extended sequence so far (0 before the first packet).
@@ -167,6 +162,10 @@ impl EncodingRing {
             return Err(DropReason::TooLarge);
         }
         let seq = self.place(packet)?;
+        if seq > self.highest_seq() + window::WINDOW {
+            // Whatever this is, it does not go on with the frames since the key frame.
+            self.chain = None;
+        }
         self.make_room(now.mono, packet.payload.len());
         self.window.insert(seq);
         self.seqs.unwrap(packet.seq);
@@ -181,21 +180,13 @@ impl EncodingRing {
             vp8: self.descriptor(packet.payload),
         };
         let position = self.bytes.push(packet.payload);
-        let arrival = self.entries.push(Entry {
-            meta,
-            position,
-            len,
-        });
+        let arrival = self.entries.push(Entry { meta, position, len });
         self.note_chain(arrival, &meta);
         Ok(arrival)
     }
 
     fn descriptor(&self, payload: &[u8]) -> Option<Vp8Descriptor> {
-        if self.codec == Codec::Vp8 {
-            Vp8Descriptor::parse(payload)
-        } else {
-            None
-        }
+        if self.codec == Codec::Vp8 { Vp8Descriptor::parse(payload) } else { None }
     }
 
     /// The extended sequence number, or why the packet is refused.
@@ -214,11 +205,7 @@ impl EncodingRing {
     /// A publisher that began anew counts from elsewhere; after a few packets in sequence it is believed, and its numbers
     /// are placed beyond all earlier ones.
     fn place_after_restart(&mut self, packet: &Packet<'_>) -> Option<u64> {
-        let run = if packet.seq == self.restart.0 {
-            self.restart.1 + 1
-        } else {
-            1
-        };
+        let run = if packet.seq == self.restart.0 { self.restart.1 + 1 } else { 1 };
         self.restart = (packet.seq.wrapping_add(1), run);
         if run < RESTART_RUN {
             return None;
@@ -233,8 +220,7 @@ impl EncodingRing {
     fn make_room(&mut self, now: Instant, len: usize) {
         while self.entries.is_full() {
             if self.entries.capacity() < ENTRIES_MAX && self.reaches_back_too_little(now) {
-                self.entries
-                    .grow((self.entries.capacity() * 2).max(ENTRIES_FIRST));
+                self.entries.grow((self.entries.capacity() * 2).max(ENTRIES_FIRST));
             } else {
                 self.entries.pop();
             }
@@ -254,37 +240,21 @@ impl EncodingRing {
 
     /// Whether the oldest packet is still too young to be thrown away without need.
     fn reaches_back_too_little(&self, now: Instant) -> bool {
-        let age = if self.codec == Codec::Opus {
-            AUDIO_AGE
-        } else {
-            CACHE_AGE_MAX
-        };
-        self.entries
-            .get(self.tail())
-            .is_none_or(|oldest| now < oldest.meta.arrived + age)
+        let age = if self.codec == Codec::Opus { AUDIO_AGE } else { CACHE_AGE_MAX };
+        self.entries.get(self.tail()).is_none_or(|oldest| now < oldest.meta.arrived + age)
     }
 
     fn bytes_max(&self) -> usize {
-        if self.codec == Codec::Opus {
-            AUDIO_BYTES_MAX
-        } else {
-            VIDEO_BYTES_MAX
-        }
+        if self.codec == Codec::Opus { AUDIO_BYTES_MAX } else { VIDEO_BYTES_MAX }
     }
 
     /// Where the bytes begin that are still needed.
     fn tail_position(&self) -> u64 {
-        self.entries
-            .get(self.tail())
-            .map_or(self.bytes.head(), |oldest| oldest.position)
+        self.entries.get(self.tail()).map_or(self.bytes.head(), |oldest| oldest.position)
     }
 
     fn grow_bytes(&mut self) {
-        let first = if self.codec == Codec::Opus {
-            AUDIO_BYTES_FIRST
-        } else {
-            VIDEO_BYTES_FIRST
-        };
+        let first = if self.codec == Codec::Opus { AUDIO_BYTES_FIRST } else { VIDEO_BYTES_FIRST };
         let capacity = (self.bytes.capacity() * 2).clamp(first, self.bytes_max());
         let mut larger = CircularBytes::with_capacity(capacity);
         for arrival in self.tail()..self.head() {
@@ -312,17 +282,13 @@ impl EncodingRing {
     #[must_use]
     pub fn key_chain(&self, now: Instant) -> Option<KeyChain> {
         let young = |chain: &KeyChain| now.saturating_duration_since(chain.at) <= CACHE_AGE_MAX;
-        self.chain
-            .filter(|chain| chain.start >= self.tail())
-            .filter(young)
+        self.chain.filter(|chain| chain.start >= self.tail()).filter(young)
     }
 
     /// First arrival of the newest key frame from which the base layer can be decoded up to now without a hole.
     #[must_use]
     pub fn keyframe_start(&self, now: Instant) -> Option<Arrival> {
-        self.key_chain(now)
-            .filter(|chain| self.is_whole(chain))
-            .map(|chain| chain.start)
+        self.key_chain(now).filter(|chain| self.is_whole(chain)).map(|chain| chain.start)
     }
 
     fn is_whole(&self, chain: &KeyChain) -> bool {
@@ -347,10 +313,7 @@ impl EncodingRing {
     /// watches.
     #[must_use]
     pub fn about_to_overflow(&self, now: Instant) -> bool {
-        if self
-            .newest()
-            .is_none_or(|newest| now > newest.arrived + SOURCE_IDLE)
-        {
+        if self.newest().is_none_or(|newest| now > newest.arrived + SOURCE_IDLE) {
             return false;
         }
         let fresh = |chain: KeyChain| now < chain.at + CACHE_REFRESH_MIN;
@@ -360,10 +323,7 @@ impl EncodingRing {
         let Some(chain) = self.key_chain(now) else {
             return true;
         };
-        let start = self
-            .entries
-            .get(chain.start)
-            .map_or(0, |entry| entry.position);
+        let start = self.entries.get(chain.start).map_or(0, |entry| entry.position);
         let bytes = self.bytes.head() - start;
         let packets = self.head() - chain.start;
         now >= chain.at + CACHE_REFRESH_AGE
@@ -377,12 +337,8 @@ impl EncodingRing {
         let (Some(oldest), Some(newest)) = (self.entries.get(self.tail()), self.newest()) else {
             return 0;
         };
-        let span = newest
-            .arrived
-            .saturating_duration_since(oldest.meta.arrived);
+        let span = newest.arrived.saturating_duration_since(oldest.meta.arrived);
         let bits = (self.bytes.head() - oldest.position) * 8;
-        (bits * 1_000_000)
-            .checked_div(span.as_micros() as u64)
-            .unwrap_or(0)
+        (bits * 1_000_000).checked_div(span.as_micros() as u64).unwrap_or(0)
     }
 }

@@ -288,3 +288,25 @@ fn a_narrow_picture_id_stays_narrow_and_goes_on() {
     assert!(ids.iter().all(|id| !id.wide));
     assert!(ids.windows(2).all(|pair| pair[1].value == (pair[0].value + 1) & 0x7f));
 }
+
+#[test]
+fn a_camera_that_begins_anew_is_followed_at_its_key_frame() {
+    for jump in [20_000_u16, 45_000] {
+        let mut world = showing(&[(1, 0)]);
+        world.frame(0, true, 3);
+        world.pull();
+        world.sources[0].seq = world.sources[0].seq.wrapping_add(jump);
+        for _ in 0..6 {
+            world.frame(0, false, 2);
+            assert!(matches!(world.pull(), Pulled::WaitingForKey | Pulled::Idle));
+        }
+        assert!(world.slot.is_waiting_for_key(), "jump of {jump}");
+        world.frame(0, true, 2);
+        world.pull();
+        world.run(3);
+        assert!(world.shows(0));
+        check_numbering(&world.got);
+        check_decodable(&world.got);
+        check_pictures(&world.got, 1);
+    }
+}
