@@ -24,11 +24,7 @@ impl CircularBytes {
             return self.head;
         }
         let room = capacity - self.head % capacity;
-        if len as u64 <= room {
-            self.head
-        } else {
-            self.head + room
-        }
+        if len as u64 <= room { self.head } else { self.head + room }
     }
 
     /// Whether `len` bytes fit without touching anything at or after position `tail`.
@@ -56,9 +52,6 @@ impl CircularBytes {
 
     /// A larger, empty buffer; the caller pushes what it still has from the old one.
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        Self {
-            data: vec![0; capacity],
-            head: 0,
-        }
+        Self { data: vec![0; capacity], head: 0 }
     }
 }

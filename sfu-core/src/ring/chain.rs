@@ -20,12 +20,7 @@ pub struct KeyChain {
 impl KeyChain {
     /// A chain that begins with the packet that just arrived.
     pub(super) fn begin(ring: &EncodingRing, arrival: Arrival, meta: &EntryMeta) -> Self {
-        let mut chain = Self {
-            start: arrival,
-            seq: meta.seq,
-            at: meta.arrived,
-            received: 1,
-        };
+        let mut chain = Self { start: arrival, seq: meta.seq, at: meta.arrived, received: 1 };
         // Packets of this key frame may have overtaken its first one.
         for seq in meta.seq + 1..=ring.highest_seq() {
             if let Some(earlier) = ring.find(seq) {
@@ -52,18 +47,12 @@ impl BaseLayerWalk {
     pub(super) fn step(&mut self, next: Option<EntryMeta>) -> bool {
         let Some(meta) = next else {
             self.hole = true;
-            return self
-                .previous
-                .is_some_and(|p| p.facts.temporal > 0 || p.facts.frame_end);
+            return self.previous.is_some_and(|p| p.facts.temporal > 0 || p.facts.frame_end);
         };
         let base = meta.facts.temporal == 0;
         let tl0 = meta.vp8.and_then(|vp8| vp8.tl0_pic_idx);
         let opens = self.previous.is_none_or(|p| p.time != meta.time) && base;
-        let expected = if opens {
-            self.tl0.map(|t| t.wrapping_add(1))
-        } else {
-            self.tl0
-        };
+        let expected = if opens { self.tl0.map(|t| t.wrapping_add(1)) } else { self.tl0 };
         let joined =
             !self.hole || (tl0.is_some() && tl0 == expected && (!base || meta.facts.frame_start));
         self.hole = false;

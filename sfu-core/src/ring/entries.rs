@@ -63,9 +63,7 @@ impl Entries {
 
     pub(super) fn find(&self, seq: u64) -> Option<Arrival> {
         let arrival = self.at_seq_place(self.place(seq))?;
-        self.get(arrival)
-            .filter(|entry| entry.meta.seq == seq)
-            .map(|_| arrival)
+        self.get(arrival).filter(|entry| entry.meta.seq == seq).map(|_| arrival)
     }
 
     /// The only arrival that is still here and has the low bits kept for this place.
@@ -87,9 +85,7 @@ impl Entries {
         let by_seq = self.place(entry.meta.seq);
         self.table[place] = Some(entry);
         // Two packets a table's width apart share a place: the newer one is asked for more likely.
-        let other = self
-            .at_seq_place(by_seq)
-            .and_then(|arrival| self.get(arrival));
+        let other = self.at_seq_place(by_seq).and_then(|arrival| self.get(arrival));
         if other.is_none_or(|other| {
             other.meta.seq <= entry.meta.seq || self.place(other.meta.seq) != by_seq
         }) {

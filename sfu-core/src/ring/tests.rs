@@ -5,17 +5,11 @@ use proptest::prelude::*;
 use relay_proto::{Class, Encoding, NtpTime, ParticipantId, TrackId, TrackKind};
 
 fn start() -> Now {
-    Now {
-        mono: Instant::now(),
-        wall: NtpTime(1 << 32),
-    }
+    Now { mono: Instant::now(), wall: NtpTime(1 << 32) }
 }
 
 fn packet(seq: u16, timestamp: u32, facts: PacketFacts, payload: &[u8]) -> Packet<'_> {
-    let track = TrackId {
-        participant: ParticipantId(1),
-        kind: TrackKind::Camera,
-    };
+    let track = TrackId { participant: ParticipantId(1), kind: TrackKind::Camera };
     Packet {
         track,
         encoding: Encoding(0),
@@ -29,17 +23,8 @@ fn packet(seq: u16, timestamp: u32, facts: PacketFacts, payload: &[u8]) -> Packe
 }
 
 fn frame(key: bool, temporal: u8) -> PacketFacts {
-    let class = if temporal == 0 {
-        Class::Base
-    } else {
-        Class::Enhancement
-    };
-    PacketFacts {
-        key,
-        class,
-        temporal,
-        ..PacketFacts::VOICE
-    }
+    let class = if temporal == 0 { Class::Base } else { Class::Enhancement };
+    PacketFacts { key, class, temporal, ..PacketFacts::VOICE }
 }
 
 /// A VP8 payload with a running number of base frames.
@@ -124,23 +109,14 @@ fn a_packet_far_behind_is_too_old_until_the_source_is_seen_to_begin_anew() {
 fn a_key_frame_is_found_with_everything_that_overtook_it() {
     let mut ring = EncodingRing::new(Codec::Vp8);
     let now = start();
-    let inner = PacketFacts {
-        frame_start: false,
-        ..frame(true, 0)
-    };
-    ring.insert(now, &packet(9, 1, frame(false, 0), &vp8(0, 0, false)))
-        .unwrap();
+    let inner = PacketFacts { frame_start: false, ..frame(true, 0) };
+    ring.insert(now, &packet(9, 1, frame(false, 0), &vp8(0, 0, false))).unwrap();
     assert_eq!(ring.keyframe_start(now.mono), None);
-    ring.insert(now, &packet(11, 2, inner, &vp8(1, 0, true)))
-        .unwrap();
-    ring.insert(now, &packet(10, 2, frame(true, 0), &vp8(1, 0, true)))
-        .unwrap();
+    ring.insert(now, &packet(11, 2, inner, &vp8(1, 0, true))).unwrap();
+    ring.insert(now, &packet(10, 2, frame(true, 0), &vp8(1, 0, true))).unwrap();
     assert_eq!(ring.keyframe_start(now.mono), Some(1));
     assert_eq!(
-        ring.get(ring.find(ring.key_chain(now.mono).unwrap().seq).unwrap())
-            .unwrap()
-            .0
-            .timestamp,
+        ring.get(ring.find(ring.key_chain(now.mono).unwrap().seq).unwrap()).unwrap().0.timestamp,
         2
     );
     let late = now.plus(CACHE_AGE_MAX + Duration::from_millis(1));
@@ -154,19 +130,11 @@ fn a_hole_in_the_base_layer_breaks_the_chain_until_it_is_filled() {
     let mut insert = |seq: u16, tl0, temporal| {
         let key = seq == 10;
         let payload = vp8(tl0, temporal, key);
-        ring.insert(
-            now,
-            &packet(seq, u32::from(seq), frame(key, temporal), &payload),
-        )
-        .unwrap();
+        ring.insert(now, &packet(seq, u32::from(seq), frame(key, temporal), &payload)).unwrap();
         ring.keyframe_start(now.mono)
     };
     assert_eq!(insert(10, 1, 0), Some(0));
-    assert_eq!(
-        insert(12, 2, 0),
-        Some(0),
-        "11 was no base frame: 2 follows 1"
-    );
+    assert_eq!(insert(12, 2, 0), Some(0), "11 was no base frame: 2 follows 1");
     assert_eq!(insert(14, 4, 0), None, "13 was");
     assert_eq!(insert(13, 3, 0), Some(0));
     assert_eq!(insert(16, 4, 1), Some(0), "15 was no base frame either");
@@ -177,27 +145,21 @@ fn a_new_key_frame_is_asked_for_before_the_cache_ends() {
     let mut ring = EncodingRing::new(Codec::Vp8);
     let now = start();
     assert!(!ring.about_to_overflow(now.mono), "nothing was ever sent");
-    ring.insert(now, &packet(0, 0, frame(false, 0), &[0; 9]))
-        .unwrap();
+    ring.insert(now, &packet(0, 0, frame(false, 0), &[0; 9])).unwrap();
     assert!(ring.about_to_overflow(now.mono), "no key frame");
-    ring.insert(now, &packet(1, 1, frame(true, 0), &[0; 9]))
-        .unwrap();
+    ring.insert(now, &packet(1, 1, frame(true, 0), &[0; 9])).unwrap();
     assert!(!ring.about_to_overflow(now.mono));
     let later = now.plus(CACHE_REFRESH_AGE);
-    ring.insert(later, &packet(2, 2, frame(false, 0), &[0; 9]))
-        .unwrap();
+    ring.insert(later, &packet(2, 2, frame(false, 0), &[0; 9])).unwrap();
     assert!(ring.about_to_overflow(later.mono), "by age");
-    ring.insert(later, &packet(3, 3, frame(true, 0), &[0; 1_000]))
-        .unwrap();
+    ring.insert(later, &packet(3, 3, frame(true, 0), &[0; 1_000])).unwrap();
     assert!(!ring.about_to_overflow(later.mono));
     for seq in 4..300 {
-        ring.insert(later, &packet(seq, 4, frame(false, 0), &[0; 1_000]))
-            .unwrap();
+        ring.insert(later, &packet(seq, 4, frame(false, 0), &[0; 1_000])).unwrap();
     }
     assert!(!ring.about_to_overflow(later.mono), "but not yet again");
     let later = later.plus(CACHE_REFRESH_MIN);
-    ring.insert(later, &packet(300, 5, frame(false, 0), &[0; 9]))
-        .unwrap();
+    ring.insert(later, &packet(300, 5, frame(false, 0), &[0; 9])).unwrap();
     assert!(ring.about_to_overflow(later.mono), "by size");
     let silent = later.plus(SOURCE_IDLE * 2);
     assert!(!ring.about_to_overflow(silent.mono), "a muted camera");
@@ -208,8 +170,7 @@ fn the_rate_is_that_of_the_last_packets() {
     let mut ring = EncodingRing::new(Codec::Vp8);
     let mut now = start();
     for seq in 0..500 {
-        ring.insert(now, &packet(seq, 0, frame(false, 0), &[0; 1_000]))
-            .unwrap();
+        ring.insert(now, &packet(seq, 0, frame(false, 0), &[0; 1_000])).unwrap();
         now = now.plus(Duration::from_millis(10));
     }
     let rate = ring.rate_bps();
