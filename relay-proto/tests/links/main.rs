@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests
 
+mod chaos;
 mod failure;
 mod golden;
 mod handshake;
