@@ -96,7 +96,13 @@ mod tests {
     }
 
     /// A heartbeat exchange: our clock shows `ours` when the first leaves, the peer's is `offset` ahead.
-    fn exchange(ours: NtpTime, offset: i64, there: i64, held: i64, back: i64) -> Option<ClockSample> {
+    fn exchange(
+        ours: NtpTime,
+        offset: i64,
+        there: i64,
+        held: i64,
+        back: i64,
+    ) -> Option<ClockSample> {
         let received = ours.plus_micros(there + offset);
         let beat = Heartbeat {
             origin: ours,

@@ -135,7 +135,8 @@ impl PacketKind {
             return Err(WireError::NotRtp);
         }
         let rtcp = (192..=223).contains(second);
-        let (kind, min) = if rtcp { (Self::Rtcp, RTCP_BYTES_MIN) } else { (Self::Rtp, RTP_BYTES_MIN) };
+        let (kind, min) =
+            if rtcp { (Self::Rtcp, RTCP_BYTES_MIN) } else { (Self::Rtp, RTP_BYTES_MIN) };
         if packet.len() < min { Err(WireError::Truncated) } else { Ok(kind) }
     }
 }
@@ -197,7 +198,12 @@ pub fn decode_packet(wire: Wire, flow: FlowId, mut bytes: Bytes) -> Result<Envel
 
 /// Writes flow id and shim to the start of `buf`: their length and where the shim starts. `None` when the flow id is
 /// over 62 bits, or 0 (link control), or `buf` is too short.
-pub fn write_envelope(buf: &mut [u8], wire: Wire, flow: FlowId, shim: &Shim) -> Option<(usize, usize)> {
+pub fn write_envelope(
+    buf: &mut [u8],
+    wire: Wire,
+    flow: FlowId,
+    shim: &Shim,
+) -> Option<(usize, usize)> {
     if wire == Wire::Native && flow.0 == 0 {
         return None;
     }

@@ -11,13 +11,13 @@
 //! |  body: bincode 2, standard configuration ...                  |
 //! ```
 
-use crate::control::{Body, Control, Hello};
-use crate::limits::{
-    CONTROL_BYTES_MAX, DIGEST_MAX, FLOOR_RECENT_MAX, HOPS_DECODED_MAX, NAME_CHARS_MAX, REGION_BYTES_MAX,
-    SNAPSHOT_MEMBERS_MAX, WANTS_MAX,
-};
 use crate::control::{Announce, Member, RosterChange};
+use crate::control::{Body, Control, Hello};
 use crate::ids::Encoding;
+use crate::limits::{
+    CONTROL_BYTES_MAX, DIGEST_MAX, FLOOR_RECENT_MAX, HOPS_DECODED_MAX, NAME_CHARS_MAX,
+    REGION_BYTES_MAX, SNAPSHOT_MEMBERS_MAX, WANTS_MAX,
+};
 use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -159,7 +159,10 @@ fn check_control(control: &Control) -> Result<(), &'static str> {
         Body::Announce(announce) => check_announce(announce),
         Body::Demand { wants, .. } => {
             ok(wants.len() <= WANTS_MAX, "wants")?;
-            ok(wants.iter().all(|w| usize::from(w.encodings.0) < 1 << Encoding::MAX_PER_TRACK), "encoding")
+            ok(
+                wants.iter().all(|w| usize::from(w.encodings.0) < 1 << Encoding::MAX_PER_TRACK),
+                "encoding",
+            )
         }
         Body::Keyframe { encoding, .. } => ok(is_encoding(*encoding), "encoding"),
         Body::Digest(levels) => {
@@ -215,7 +218,9 @@ impl FrameDecoder {
     /// Close the connection.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         loop {
-            let Some(header) = self.buf.first_chunk::<FRAME_HEADER_BYTES>() else { return Ok(None) };
+            let Some(header) = self.buf.first_chunk::<FRAME_HEADER_BYTES>() else {
+                return Ok(None);
+            };
             let [l0, l1, l2, l3, v0, v1, k0, k1] = *header;
             let len = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
             if len > CONTROL_BYTES_MAX {

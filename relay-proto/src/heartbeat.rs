@@ -50,7 +50,8 @@ impl Heartbeat {
         }
         let u16_at = |at: usize| Some(u16::from_be_bytes(*body.get(at..)?.first_chunk()?));
         let u32_at = |at: usize| Some(u32::from_be_bytes(*body.get(at..)?.first_chunk()?));
-        let time_at = |at: usize| Some(NtpTime(u64::from_be_bytes(*body.get(at..)?.first_chunk()?)));
+        let time_at =
+            |at: usize| Some(NtpTime(u64::from_be_bytes(*body.get(at..)?.first_chunk()?)));
         Some(Self {
             count: u16_at(2)?,
             origin: time_at(4)?,

@@ -4,7 +4,9 @@
 
 use crate::clock::{ClockFilter, ClockSample};
 use crate::control::{Control, Hello};
-use crate::envelope::{Datagram, Enveloped, PacketKind, Shim, Wire, decode_datagram, decode_packet};
+use crate::envelope::{
+    Datagram, Enveloped, PacketKind, Shim, Wire, decode_datagram, decode_packet,
+};
 use crate::facts::{Class, PacketFacts};
 use crate::frame::{Frame, HelloAck};
 use crate::heartbeat::{HEARTBEAT_BYTES, Heartbeat};
@@ -182,7 +184,9 @@ impl LinkSession {
             }
             Frame::HelloAck(ack) => {
                 if self.hello.is_none() || ack.instance != self.local.instance {
-                    return Err(DownReason::Malformed("hello acknowledged that was not sent".into()));
+                    return Err(DownReason::Malformed(
+                        "hello acknowledged that was not sent".into(),
+                    ));
                 }
                 Ok(SessionEvent::Accepted)
             }
@@ -285,7 +289,8 @@ impl LinkSession {
         if let Some(&[hi, lo]) = packet.get(2..4) {
             self.flows.count(flow, u16::from_be_bytes([hi, lo]));
         }
-        let (facts, retransmitted) = shim.map_or((UNKNOWN_FACTS, false), |s| (s.facts, s.retransmitted));
+        let (facts, retransmitted) =
+            shim.map_or((UNKNOWN_FACTS, false), |s| (s.facts, s.retransmitted));
         Received::Rtp { flow, facts, retransmitted, sent, rtp: packet }
     }
 

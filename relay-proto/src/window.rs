@@ -1,7 +1,7 @@
 //! Link sequence numbers at the receiver: what is new, what is lost; and the same for one flow's RTP numbers.
 
-use crate::limits::{DUPLICATE_WINDOW, FLOWS_COUNTED_MAX};
 use crate::ids::FlowId;
+use crate::limits::{DUPLICATE_WINDOW, FLOWS_COUNTED_MAX};
 use std::collections::BTreeMap;
 
 const WORDS: usize = DUPLICATE_WINDOW / 64;

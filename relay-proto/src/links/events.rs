@@ -18,8 +18,12 @@ impl Links {
         while let Some((key, event)) = self.transport.next_event() {
             let tag = self.transport.get(key).and_then(|c| c.tag);
             match (event, tag) {
-                (ConnEvent::Connected { channel, name }, tag) => self.connected(now, key, tag, channel, name),
-                (ConnEvent::Datagrams, Some((index, side))) => self.read_datagrams(now, index, side, key),
+                (ConnEvent::Connected { channel, name }, tag) => {
+                    self.connected(now, key, tag, channel, name)
+                }
+                (ConnEvent::Datagrams, Some((index, side))) => {
+                    self.read_datagrams(now, index, side, key)
+                }
                 (ConnEvent::Frames, Some((index, side))) => self.read_frames(now, index, side),
                 (ConnEvent::Packets, Some((index, side))) => self.read_packets(now, index, side),
                 (ConnEvent::Violation(what), Some((index, side))) => {
@@ -31,7 +35,9 @@ impl Links {
                         self.fail_pair(now, index, side, CloseCode::Replaced, reason);
                     }
                 }
-                (ConnEvent::Violation(what), None) => self.refuse(now, key, CloseCode::Malformed, what),
+                (ConnEvent::Violation(what), None) => {
+                    self.refuse(now, key, CloseCode::Malformed, what)
+                }
                 // Connections that no link owns are on their way out.
                 (ConnEvent::Datagrams | ConnEvent::Frames | ConnEvent::Packets, None) => {}
             }
@@ -75,7 +81,13 @@ impl Links {
                     self.half_ready(now, index, side, channel.kind, name);
                 } else {
                     let why = format!("dialled another node, found {name}");
-                    self.fail_pair(now, index, side, CloseCode::Identity, DownReason::Identity(why));
+                    self.fail_pair(
+                        now,
+                        index,
+                        side,
+                        CloseCode::Identity,
+                        DownReason::Identity(why),
+                    );
                 }
             }
             (None, Ok(name), Ok(channel)) => self.adopt_inbound(now, key, channel, name),
@@ -89,7 +101,10 @@ impl Links {
             return;
         };
         let side = Side::Accepted;
-        let current = self.link(index).and_then(|l| l.pair(side)).map(|p| (p.number, p.key(channel.kind).is_some()));
+        let current = self
+            .link(index)
+            .and_then(|l| l.pair(side))
+            .map(|p| (p.number, p.key(channel.kind).is_some()));
         match current {
             Some((number, true)) if number == channel.pair => {
                 self.refuse(now, key, CloseCode::Malformed, "second connection of one kind");
@@ -105,7 +120,8 @@ impl Links {
         let Some(index) = self.find_or_create(name.node, channel.lane) else { return };
         let session = LinkSession::new(self.local.clone(), channel.lane);
         let Some(link) = self.link_mut(index) else { return };
-        let pair = link.pairs[side as usize].get_or_insert_with(|| Pair::new(now, channel.pair, session));
+        let pair =
+            link.pairs[side as usize].get_or_insert_with(|| Pair::new(now, channel.pair, session));
         pair.halves[channel.kind as usize] = Some(Half { key, ready: false });
         if let Some(conn) = self.transport.get_mut(key) {
             conn.tag = Some((index, side));
@@ -157,7 +173,8 @@ impl Links {
 
     /// Writes an encoded frame. False when the link had to be closed.
     pub(super) fn write_bytes(&mut self, now: Now, index: u32, side: Side, bytes: Vec<u8>) -> bool {
-        let Some(key) = self.link(index).and_then(|l| l.pair(side)?.key(ChannelKind::Control)) else {
+        let Some(key) = self.link(index).and_then(|l| l.pair(side)?.key(ChannelKind::Control))
+        else {
             return false;
         };
         let fits = self.transport.get_mut(key).is_some_and(|conn| conn.write_frame(bytes));
@@ -297,7 +314,8 @@ impl Links {
             Err(refusal) => {
                 link.counters.control_stale += 1;
                 let epoch = self.fence.epoch(control.meeting).unwrap_or(control.epoch);
-                let answer = Control { meeting: control.meeting, epoch, body: Body::Refused(refusal) };
+                let answer =
+                    Control { meeting: control.meeting, epoch, body: Body::Refused(refusal) };
                 if let Ok(bytes) = encode_control(&answer) {
                     self.write_bytes(now, index, side, bytes);
                 }
@@ -349,9 +367,18 @@ impl Links {
     }
 
     /// Ends a pair. If it was the agreed one and up, the link is down; redials if wanted, is removed if not.
-    pub(super) fn fail_pair(&mut self, now: Now, index: u32, side: Side, code: CloseCode, reason: DownReason) {
+    pub(super) fn fail_pair(
+        &mut self,
+        now: Now,
+        index: u32,
+        side: Side,
+        code: CloseCode,
+        reason: DownReason,
+    ) {
         let id = self.id_of(index);
-        let Some(link) = self.links.get_mut(index as usize).and_then(|(_, l)| l.as_mut()) else { return };
+        let Some(link) = self.links.get_mut(index as usize).and_then(|(_, l)| l.as_mut()) else {
+            return;
+        };
         let Some(pair) = link.pairs[side as usize].take() else { return };
         for half in pair.halves.iter().flatten() {
             self.transport.close(now, half.key, code, &reason.to_string());
@@ -408,11 +435,7 @@ impl Links {
 }
 
 /// Counts what came, and makes the event of it.
-fn count(
-    link: &mut Link,
-    id: LinkId,
-    received: Received,
-) -> Option<LinkEvent> {
+fn count(link: &mut Link, id: LinkId, received: Received) -> Option<LinkEvent> {
     match received {
         Received::Rtp { flow, facts, retransmitted, sent, rtp } => {
             link.counters.packets_received += 1;

@@ -119,12 +119,17 @@ impl Link {
         if !self.wanted {
             return;
         }
-        if self.up_at.take().is_some_and(|at| now.mono.saturating_duration_since(at) >= STABLE_AFTER) {
+        if self
+            .up_at
+            .take()
+            .is_some_and(|at| now.mono.saturating_duration_since(at) >= STABLE_AFTER)
+        {
             self.attempts = 0;
         }
         let full = REDIAL_MIN.saturating_mul(1 << self.attempts.min(6)).min(REDIAL_MAX);
         self.attempts += 1;
-        let wait = full / 2 + Duration::from_micros(rng.random_range(0..=full.as_micros() as u64 / 2));
+        let wait =
+            full / 2 + Duration::from_micros(rng.random_range(0..=full.as_micros() as u64 / 2));
         self.dial_at = Some(now.mono + wait);
     }
 

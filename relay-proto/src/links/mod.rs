@@ -119,7 +119,8 @@ impl Links {
     /// When certificate, key, CA and configuration do not fit together.
     pub fn new(now: Now, config: LinksConfig) -> Result<Self, LinksError> {
         let named = config.identity.cert_chain.first().ok_or("no certificate".to_owned());
-        let named = named.and_then(|cert| NodeName::of_certificate(cert)).map_err(LinksError::Identity)?;
+        let named =
+            named.and_then(|cert| NodeName::of_certificate(cert)).map_err(LinksError::Identity)?;
         let expected = NodeName {
             trust_domain: config.trust_domain.clone(),
             region: config.region.clone(),

@@ -22,7 +22,9 @@ const PACKET_BYTES_MAX: usize = ENVELOPE_BYTES_MAX + DATAGRAM_BYTES_MAX;
 /// What may wait inside quinn, where nothing overtakes and nothing expires: one burst of ten datagrams, which is what
 /// one poll can send. When the path is full, a voice waits for at most these: 48 ms at 2 Mbit/s.
 const PUMPED_BYTES_MAX: usize = 12 * 1024;
-const _: () = assert!(PUMPED_BYTES_MAX + PACKET_BYTES_MAX + QUIC_DATAGRAM_RESERVE_BYTES <= QUIC_DATAGRAM_BUFFER_BYTES);
+const _: () = assert!(
+    PUMPED_BYTES_MAX + PACKET_BYTES_MAX + QUIC_DATAGRAM_RESERVE_BYTES <= QUIC_DATAGRAM_BUFFER_BYTES
+);
 /// Room that quinn's buffer must have before a packet is taken out of its class queue.
 const PUMP_SPACE: usize = QUIC_DATAGRAM_BUFFER_BYTES - PUMPED_BYTES_MAX;
 
@@ -61,7 +63,13 @@ impl Links {
     ///
     /// # Errors
     /// The reason of the drop; it is counted.
-    pub fn send_rtcp(&mut self, now: Now, link: LinkId, flow: FlowId, rtcp: &[u8]) -> Result<(), LinkDrop> {
+    pub fn send_rtcp(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        flow: FlowId,
+        rtcp: &[u8],
+    ) -> Result<(), LinkDrop> {
         self.enqueue(now, link, flow, &PacketFacts::VOICE, false, |buf| {
             buf.get_mut(..rtcp.len())?.copy_from_slice(rtcp);
             Some(rtcp.len())
@@ -101,7 +109,11 @@ impl Links {
             return Err(LinkDrop::Empty);
         };
         self.arena.truncate(head + len);
-        let packet = Queued { bytes: self.arena.split(), shim_at, deadline: now.mono + deadline_of(facts.class) };
+        let packet = Queued {
+            bytes: self.arena.split(),
+            shim_at,
+            deadline: now.mono + deadline_of(facts.class),
+        };
         let class = if retransmitted { crate::facts::Class::Repair } else { facts.class };
         let Some(evicted) = link.queue.push(class, packet) else {
             link.counters.queue_full += 1;
@@ -116,7 +128,12 @@ impl Links {
     ///
     /// # Errors
     /// `NotUp`; `TooLarge` when it passes a limit of its own; `Backlog` when the link had to be closed.
-    pub fn send_control(&mut self, now: Now, link: LinkId, control: &Control) -> Result<(), LinkDrop> {
+    pub fn send_control(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        control: &Control,
+    ) -> Result<(), LinkDrop> {
         let index = self.index_of(link).ok_or(LinkDrop::UnknownLink)?;
         let link = self.link_mut(index).ok_or(LinkDrop::UnknownLink)?;
         let Some(side) = link.active.filter(|_| link.up) else { return Err(LinkDrop::NotUp) };

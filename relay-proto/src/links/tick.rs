@@ -27,7 +27,8 @@ impl Links {
             if let Some(at) = link.beat_at.filter(|at| *at <= now.mono) {
                 // Keeps its phase, but never runs after lost time.
                 let next = at + HEARTBEAT_EVERY;
-                link.beat_at = Some(if next > now.mono { next } else { now.mono + HEARTBEAT_EVERY });
+                link.beat_at =
+                    Some(if next > now.mono { next } else { now.mono + HEARTBEAT_EVERY });
                 self.watch(now, index);
             }
         }

@@ -64,12 +64,19 @@ mod tests {
 
     #[test]
     fn a_channel_reads_back_and_has_one_length() {
-        for (kind, lane, pair) in [(ChannelKind::Media, 0, 0), (ChannelKind::Control, 15, u32::MAX)] {
+        for (kind, lane, pair) in [(ChannelKind::Media, 0, 0), (ChannelKind::Control, 15, u32::MAX)]
+        {
             let channel = Channel { kind, lane: Lane(lane), pair };
             assert_eq!(channel.to_string().parse(), Ok(channel));
             assert_eq!(channel.to_string().len(), 23);
         }
-        for name in ["x-00-00000000.node.mesh", "m-10-00000000.node.mesh", "m-00-0.node.mesh", "node.mesh", ""] {
+        for name in [
+            "x-00-00000000.node.mesh",
+            "m-10-00000000.node.mesh",
+            "m-00-0.node.mesh",
+            "node.mesh",
+            "",
+        ] {
             assert_eq!(name.parse::<Channel>(), Err(()), "{name}");
         }
     }

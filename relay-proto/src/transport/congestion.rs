@@ -118,7 +118,11 @@ impl RelayCongestion {
 
     fn floor(&self) -> u64 {
         let base = self.base_rtt();
-        let at_rate = if base == Duration::MAX { 0 } else { RATE_MIN_BPS / 8 * base.as_micros() as u64 / 1_000_000 };
+        let at_rate = if base == Duration::MAX {
+            0
+        } else {
+            RATE_MIN_BPS / 8 * base.as_micros() as u64 / 1_000_000
+        };
         at_rate.max(WINDOW_MIN_PACKETS * self.mtu)
     }
 
@@ -138,7 +142,9 @@ impl RelayCongestion {
         if now < self.hold {
             return;
         }
-        if percent >= LOSS_ALONE_PERCENT || self.queued_rounds > 0 && percent >= LOSS_WITH_QUEUE_PERCENT {
+        if percent >= LOSS_ALONE_PERCENT
+            || self.queued_rounds > 0 && percent >= LOSS_WITH_QUEUE_PERCENT
+        {
             self.back_off(BACKOFF_LOSS);
             self.hold = now + rtt;
         } else if self.queued_rounds >= 2 {
@@ -153,7 +159,14 @@ impl RelayCongestion {
 }
 
 impl Controller for RelayCongestion {
-    fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
+    fn on_ack(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        bytes: u64,
+        app_limited: bool,
+        rtt: &RttEstimator,
+    ) {
         let sample = now.saturating_duration_since(sent);
         if now >= self.base_ends {
             self.base = [Duration::MAX, self.base[0]];
@@ -175,7 +188,13 @@ impl Controller for RelayCongestion {
         }
     }
 
-    fn on_congestion_event(&mut self, _now: Instant, _sent: Instant, is_persistent: bool, lost_bytes: u64) {
+    fn on_congestion_event(
+        &mut self,
+        _now: Instant,
+        _sent: Instant,
+        is_persistent: bool,
+        lost_bytes: u64,
+    ) {
         self.round.lost += lost_bytes;
         if is_persistent {
             self.back_off(0.25);

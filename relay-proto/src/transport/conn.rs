@@ -11,7 +11,9 @@ use crate::limits::CONTROL_BACKLOG_BYTES_MAX;
 use crate::links_api::DownReason;
 use bytes::Bytes;
 use quinn_proto::crypto::rustls::HandshakeData;
-use quinn_proto::{Connection, ConnectionError, Dir, Event, ReadError, StreamEvent, StreamId, VarInt};
+use quinn_proto::{
+    Connection, ConnectionError, Dir, Event, ReadError, StreamEvent, StreamId, VarInt,
+};
 use rustls::pki_types::CertificateDer;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
@@ -102,7 +104,9 @@ impl Conn {
                 self.channel = channel.as_ref().ok().copied();
                 Some(ConnEvent::Connected { channel, name: self.peer_name() })
             }
-            Event::ConnectionLost { reason } => Some(ConnEvent::Lost(self.tag, down_reason(&reason))),
+            Event::ConnectionLost { reason } => {
+                Some(ConnEvent::Lost(self.tag, down_reason(&reason)))
+            }
             Event::DatagramReceived => Some(ConnEvent::Datagrams),
             Event::Stream(event) => self.translate_stream(event),
             Event::HandshakeDataReady | Event::DatagramsUnblocked => None,
@@ -114,7 +118,9 @@ impl Conn {
             StreamEvent::Opened { dir } => {
                 while let Some(id) = self.quinn.streams().accept(dir) {
                     match (dir, self.channel.map(|c| c.kind)) {
-                        (Dir::Bi, Some(ChannelKind::Control)) if self.control.is_none() => self.control = Some(id),
+                        (Dir::Bi, Some(ChannelKind::Control)) if self.control.is_none() => {
+                            self.control = Some(id)
+                        }
                         (Dir::Uni, Some(ChannelKind::Media)) => {
                             self.streams.insert(id, StreamDecoder::default());
                             self.readable.push_back(id);
@@ -142,7 +148,8 @@ impl Conn {
 
     fn peer_channel(&self) -> Result<Channel, String> {
         let data = self.quinn.crypto_session().handshake_data();
-        let data = data.and_then(|d| d.downcast::<HandshakeData>().ok()).ok_or("no handshake data")?;
+        let data =
+            data.and_then(|d| d.downcast::<HandshakeData>().ok()).ok_or("no handshake data")?;
         if data.protocol.as_deref() != Some(ALPN_NATIVE) {
             return Err("unknown ALPN".to_owned());
         }
@@ -277,7 +284,8 @@ impl Conn {
         let Some(len) = write_stream_head(&mut head, flow, packet.len()) else { return false };
         let Some(id) = self.quinn.streams().open(Dir::Uni) else { return false };
         let mut stream = self.quinn.send_stream(id);
-        let whole = stream.write(&head[..len]) == Ok(len) && stream.write(packet) == Ok(packet.len());
+        let whole =
+            stream.write(&head[..len]) == Ok(len) && stream.write(packet) == Ok(packet.len());
         if whole && stream.finish().is_ok() {
             return true;
         }

@@ -63,7 +63,8 @@ impl std::fmt::Debug for Transport {
 
 impl Transport {
     pub(crate) fn new(settings: Settings) -> Self {
-        let endpoint = Endpoint::new(settings.endpoint.clone(), Some(settings.server.clone()), true, None);
+        let endpoint =
+            Endpoint::new(settings.endpoint.clone(), Some(settings.server.clone()), true, None);
         Self {
             endpoint,
             settings,
@@ -108,7 +109,14 @@ impl Transport {
     }
 
     /// Takes a datagram from the socket. Answers that belong to no connection go straight to `net`.
-    pub(crate) fn handle(&mut self, now: Now, from: SocketAddr, ecn: u8, data: &[u8], net: &mut Net) {
+    pub(crate) fn handle(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        ecn: u8,
+        data: &[u8],
+        net: &mut Net,
+    ) {
         self.scratch.clear();
         let ecn = EcnCodepoint::from_bits(ecn);
         let data = BytesMut::from(data);
@@ -135,7 +143,9 @@ impl Transport {
             }
         } else {
             match self.endpoint.accept(incoming, now.mono, &mut self.scratch, None) {
-                Ok((handle, quinn)) => self.insert(now, handle, Conn::new(quinn, Side::Accepted, None)),
+                Ok((handle, quinn)) => {
+                    self.insert(now, handle, Conn::new(quinn, Side::Accepted, None))
+                }
                 Err(error) => {
                     if let Some(transmit) = error.response {
                         write(net, &transmit, &self.scratch);
@@ -237,7 +247,9 @@ impl Transport {
             loop {
                 pump(conn);
                 self.scratch.clear();
-                let Some(transmit) = conn.quinn.poll_transmit(now.mono, SEGMENTS, &mut self.scratch) else {
+                let Some(transmit) =
+                    conn.quinn.poll_transmit(now.mono, SEGMENTS, &mut self.scratch)
+                else {
                     conn.dirty = false;
                     break;
                 };

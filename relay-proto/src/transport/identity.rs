@@ -1,8 +1,8 @@
 //! Who a node is: a certificate of the cluster's CA with a SPIFFE identity in it.
 
 use crate::ids::NodeId;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::limits::REGION_BYTES_MAX;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -33,7 +33,9 @@ impl NodeIdentity {
 
 impl fmt::Debug for NodeIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NodeIdentity").field("chain", &self.cert_chain.len()).finish_non_exhaustive()
+        f.debug_struct("NodeIdentity")
+            .field("chain", &self.cert_chain.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,8 +80,10 @@ impl FromStr for NodeName {
         let rest = uri.strip_prefix("spiffe://").ok_or_else(bad)?;
         let parts: Vec<&str> = rest.split('/').collect();
         let [trust_domain, "node", region, id] = parts[..] else { return Err(bad()) };
-        let canonical = !id.is_empty() && !id.starts_with('0') && id.bytes().all(|b| b.is_ascii_digit());
-        let id: u32 = id.parse().ok().filter(|id| canonical && *id <= NodeId::MAX).ok_or_else(bad)?;
+        let canonical =
+            !id.is_empty() && !id.starts_with('0') && id.bytes().all(|b| b.is_ascii_digit());
+        let id: u32 =
+            id.parse().ok().filter(|id| canonical && *id <= NodeId::MAX).ok_or_else(bad)?;
         if trust_domain.is_empty() || region.is_empty() || region.len() > REGION_BYTES_MAX {
             return Err(bad());
         }
@@ -99,15 +103,27 @@ mod tests {
 
     #[test]
     fn an_identity_reads_back_as_written() {
-        let name = NodeName { trust_domain: "mesh.test".into(), region: "eu-1".into(), node: NodeId(4_095) };
+        let name = NodeName {
+            trust_domain: "mesh.test".into(),
+            region: "eu-1".into(),
+            node: NodeId(4_095),
+        };
         assert_eq!(name.to_string().parse(), Ok(name));
     }
 
     #[test]
     fn other_identities_are_refused() {
         for uri in [
-            "", "spiffe://a/node/r/0", "spiffe://a/node/r/01", "spiffe://a/node/r/+1", "spiffe://a/node/r/4096",
-            "spiffe://a/node/r/1/2", "spiffe://a/edge/r/1", "spiffe:///node/r/1", "spiffe://a/node//1", "https://a/node/r/1",
+            "",
+            "spiffe://a/node/r/0",
+            "spiffe://a/node/r/01",
+            "spiffe://a/node/r/+1",
+            "spiffe://a/node/r/4096",
+            "spiffe://a/node/r/1/2",
+            "spiffe://a/edge/r/1",
+            "spiffe:///node/r/1",
+            "spiffe://a/node//1",
+            "https://a/node/r/1",
         ] {
             assert!(uri.parse::<NodeName>().is_err(), "{uri}");
         }

@@ -7,8 +7,9 @@ use super::tls::{Tls, ToldClock};
 use crate::limits::{MEDIA_STREAMS_MAX, QUIC_DATAGRAM_BUFFER_BYTES};
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn_proto::{
-    AckFrequencyConfig, ClientConfig, ConnectionId, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, NoneTokenStore, ServerConfig,
-    TransportConfig, ValidationTokenConfig, VarInt,
+    AckFrequencyConfig, ClientConfig, ConnectionId, EndpointConfig, IdleTimeout,
+    MtuDiscoveryConfig, NoneTokenStore, ServerConfig, TransportConfig, ValidationTokenConfig,
+    VarInt,
 };
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use ring::{hkdf, hmac};
@@ -51,7 +52,8 @@ impl Settings {
             rng.fill_bytes(&mut bytes);
             bytes
         };
-        let mut endpoint = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &draw())));
+        let mut endpoint =
+            EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &draw())));
         let cid_seed = draw();
         endpoint.cid_generator(move || Box::new(SeededCids::new(cid_seed)));
         endpoint.rng_seed(Some(draw()));
@@ -67,7 +69,8 @@ impl Settings {
             .migration(false)
             .time_source(clock.clone())
             .validation_token_config(tokens);
-        let quic = Arc::new(QuicClientConfig::try_from(tls.client.clone()).map_err(|e| e.to_string())?);
+        let quic =
+            Arc::new(QuicClientConfig::try_from(tls.client.clone()).map_err(|e| e.to_string())?);
         let client = [ChannelKind::Media, ChannelKind::Control].map(|kind| {
             let mut client = ClientConfig::new(quic.clone());
             client

@@ -60,7 +60,10 @@ impl Tls {
             roots.add(ca.clone()).map_err(|e| format!("CA: {e}"))?;
         }
         let roots = Arc::new(roots);
-        let verifier = NodeVerifier { roots: roots.clone(), algorithms: provider.signature_verification_algorithms };
+        let verifier = NodeVerifier {
+            roots: roots.clone(),
+            algorithms: provider.signature_verification_algorithms,
+        };
         let mut client = ClientConfig::builder_with_details(provider.clone(), clock.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|e| e.to_string())?

@@ -25,7 +25,10 @@ impl Told {
                 assert!(self.up.remove(&(node, link)).is_some(), "node {node} down twice");
             }
             LinkEvent::DialFailed { link, .. } => {
-                assert!(!self.up.contains_key(&(node, link)), "node {node}: a link that is up failed to dial");
+                assert!(
+                    !self.up.contains_key(&(node, link)),
+                    "node {node}: a link that is up failed to dial"
+                );
             }
             LinkEvent::Control { link, control } => {
                 let last = self.up.get_mut(&(node, link)).expect("control while up");
@@ -36,7 +39,10 @@ impl Told {
             | LinkEvent::Rtcp { link, .. }
             | LinkEvent::Suspect { link, .. }
             | LinkEvent::Recovered { link, .. } => {
-                assert!(self.up.contains_key(&(node, link)), "node {node}: told of a link that is not up");
+                assert!(
+                    self.up.contains_key(&(node, link)),
+                    "node {node}: told of a link that is not up"
+                );
             }
         }
     }
@@ -64,11 +70,14 @@ fn talk(world: &mut World, numbers: &mut BTreeMap<(usize, u64, u64), u64>) {
                 buf[..packet.len()].copy_from_slice(&packet);
                 Some(packet.len())
             });
-            let number = numbers.entry((node, info.link.index() as u64, info.counters.ups)).or_insert(0);
+            let number =
+                numbers.entry((node, info.link.index() as u64, info.counters.ups)).or_insert(0);
             *number += 1;
             // A meeting of its own for each message: no epoch is stale.
-            let meeting = world.at.as_nanos() as u64 * 100 + node as u64 * 10 + u64::from(info.node.0);
-            let control = Control { meeting: MeetingId(meeting), epoch: Epoch(*number), body: Body::Detach };
+            let meeting =
+                world.at.as_nanos() as u64 * 100 + node as u64 * 10 + u64::from(info.node.0);
+            let control =
+                Control { meeting: MeetingId(meeting), epoch: Epoch(*number), body: Body::Detach };
             let _ = links.send_control(now, info.link, &control);
         }
     }
@@ -109,7 +118,10 @@ fn run(seed: u64) {
                 let silent = rng.random_range(0..NODES);
                 world.lose = Box::new(move |from, _, _| from == silent);
             }
-            5 => world.nodes[rng.random_range(0..NODES)].skew_us = rng.random_range(-2_000_000..2_000_000),
+            5 => {
+                world.nodes[rng.random_range(0..NODES)].skew_us =
+                    rng.random_range(-2_000_000..2_000_000)
+            }
             _ => world.lose = Box::new(|_, _, _| false),
         }
         for _ in 0..10 {
@@ -135,7 +147,11 @@ fn run(seed: u64) {
         let infos: Vec<_> = world.links(node).iter_info().collect();
         assert_eq!(infos.len(), NODES - 1);
         assert!(infos.iter().all(|i| i.up && !i.suspect), "seed {seed}, node {node}: {infos:?}");
-        assert_eq!(world.links(node).stats().connections, 2 * (NODES - 1), "seed {seed}, node {node}");
+        assert_eq!(
+            world.links(node).stats().connections,
+            2 * (NODES - 1),
+            "seed {seed}, node {node}"
+        );
     }
 }
 

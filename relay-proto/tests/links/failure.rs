@@ -13,7 +13,9 @@ fn a_dead_peer_is_suspected_and_then_down_within_about_a_second() {
     world.take(A);
     world.kill(B);
     let died = world.at;
-    world.until(A, 2_000, |e| matches!(e, LinkEvent::Suspect { .. }).then_some(())).expect("suspected");
+    world
+        .until(A, 2_000, |e| matches!(e, LinkEvent::Suspect { .. }).then_some(()))
+        .expect("suspected");
     let suspected = world.at - died;
     assert!((400..=620).contains(&suspected.as_millis()), "{suspected:?}");
     let down = |e: &LinkEvent| match e {
@@ -74,7 +76,10 @@ fn a_quick_restart_of_the_dialler_replaces_its_old_link() {
     world.run_ms(50);
     let events = world.take(B);
     assert!(
-        matches!(&events[..], [LinkEvent::Down { reason: DownReason::Replaced, .. }, LinkEvent::Up { .. }]),
+        matches!(
+            &events[..],
+            [LinkEvent::Down { reason: DownReason::Replaced, .. }, LinkEvent::Up { .. }]
+        ),
         "{events:?}"
     );
 }
@@ -121,7 +126,12 @@ fn a_peer_that_takes_no_control_is_closed_rather_than_forgotten() {
     });
     assert_eq!(refused, Some(LinkDrop::Backlog));
     assert!(taken < 200, "{taken} messages of 15 KB");
-    assert!(world.take(A).iter().any(|e| matches!(e, LinkEvent::Down { reason: DownReason::Backlog, .. })));
+    assert!(
+        world
+            .take(A)
+            .iter()
+            .any(|e| matches!(e, LinkEvent::Down { reason: DownReason::Backlog, .. }))
+    );
 }
 
 #[test]

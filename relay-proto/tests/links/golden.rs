@@ -3,16 +3,17 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use relay_proto::control::{
-    Announce, Body, Codec, Control, EncodingInfo, Floor, Hello, Member, Refusal, Role, RosterChange, SpeakerLevel, Want,
+    Announce, Body, Codec, Control, EncodingInfo, Floor, Hello, Member, Refusal, Role,
+    RosterChange, SpeakerLevel, Want,
 };
 use relay_proto::envelope::{
-    Datagram, PacketKind, SHIM_BYTES, Shim, StreamDecoder, Wire, WireError, decode_datagram, write_envelope,
-    write_stream_head,
+    Datagram, PacketKind, SHIM_BYTES, Shim, StreamDecoder, Wire, WireError, decode_datagram,
+    write_envelope, write_stream_head,
 };
 use relay_proto::frame::{Frame, FrameDecoder, FrameError, HelloAck};
 use relay_proto::{
-    Class, Encoding, EncodingSet, Epoch, FlowId, Lane, MeetingId, NodeId, NtpTime, PacketFacts, ParticipantId, TrackId,
-    TrackKind, limits,
+    Class, Encoding, EncodingSet, Epoch, FlowId, Lane, MeetingId, NodeId, NtpTime, PacketFacts,
+    ParticipantId, TrackId, TrackKind, limits,
 };
 
 const RTP15: &str = "806f123400010203deadbeefa1a2a3";
@@ -24,7 +25,10 @@ fn hex(bytes: &[u8]) -> String {
 
 fn unhex(text: &str) -> Bytes {
     let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
-    digits.chunks(2).map(|d| u8::from_str_radix(&d.iter().collect::<String>(), 16).unwrap()).collect()
+    digits
+        .chunks(2)
+        .map(|d| u8::from_str_radix(&d.iter().collect::<String>(), 16).unwrap())
+        .collect()
 }
 
 fn media(datagram: Datagram) -> (u64, Option<Shim>, PacketKind, String) {
@@ -73,7 +77,9 @@ fn native_datagrams_match_the_vectors() {
     };
     let shim = Shim { facts, retransmitted: false, seq: 0x01_0203, sent: 0x0a_0b0c };
     let voice = Shim { facts: PacketFacts::VOICE, retransmitted: true, seq: 0xff_ffff, sent: 0 };
-    for (flow, shim, golden) in [(64, shim, "4040 70 28 010203 0a0b0c"), (1, voice, "01 1a 00 ffffff 000000")] {
+    for (flow, shim, golden) in
+        [(64, shim, "4040 70 28 010203 0a0b0c"), (1, voice, "01 1a 00 ffffff 000000")]
+    {
         let mut buf = [0; 16];
         let (len, at) = write_envelope(&mut buf, Wire::Native, FlowId(flow), &shim).unwrap();
         assert_eq!(hex(&buf[..len]), golden.replace(' ', ""));
@@ -104,7 +110,12 @@ fn malformed_datagrams_are_refused() {
     for (wire, text, error) in cases {
         assert_eq!(decode_datagram(wire, unhex(text)), Err(error), "{text}");
     }
-    for (second, kind) in [("bf", PacketKind::Rtp), ("c0", PacketKind::Rtcp), ("df", PacketKind::Rtcp), ("e0", PacketKind::Rtp)] {
+    for (second, kind) in [
+        ("bf", PacketKind::Rtp),
+        ("c0", PacketKind::Rtcp),
+        ("df", PacketKind::Rtcp),
+        ("e0", PacketKind::Rtp),
+    ] {
         let packet = unhex(&format!("80{second}123400010203deadbeef"));
         assert_eq!(PacketKind::of(&packet), Ok(kind), "{second}");
     }
@@ -135,7 +146,9 @@ fn malformed_streams_are_refused() {
         decoder.push(&unhex(text));
         assert_eq!((decoder.next_packet(), decoder.finish()), (Ok(None), Err(error)), "{text}");
     }
-    for (text, len) in [("01 00", 0), ("01 ffffffffffffffff", (1 << 62) - 1), ("01 80004001", 16_385)] {
+    for (text, len) in
+        [("01 00", 0), ("01 ffffffffffffffff", (1 << 62) - 1), ("01 80004001", 16_385)]
+    {
         let mut decoder = StreamDecoder::default();
         decoder.push(&unhex(text));
         assert_eq!(decoder.next_packet(), Err(WireError::Length(len)), "{text}");
@@ -160,11 +173,24 @@ fn frames() -> Vec<(Frame, String)> {
     let announce = Announce {
         track,
         codec: Codec::Vp8,
-        encodings: vec![EncodingInfo { encoding: Encoding::H, flow: FlowId(300), bitrate_bps: 500_000 }],
+        encodings: vec![EncodingInfo {
+            encoding: Encoding::H,
+            flow: FlowId(300),
+            bitrate_bps: 500_000,
+        }],
         hops: vec![NodeId(3), NodeId(1)],
     };
-    let level = SpeakerLevel { participant: ParticipantId(7), loudness: 90, silent_ms: 0, speaking_ms: 1_200 };
-    let floor = Floor { seq: 9, main: Some(ParticipantId(7)), recent: vec![ParticipantId(7), ParticipantId(8)] };
+    let level = SpeakerLevel {
+        participant: ParticipantId(7),
+        loudness: 90,
+        silent_ms: 0,
+        speaking_ms: 1_200,
+    };
+    let floor = Floor {
+        seq: 9,
+        main: Some(ParticipantId(7)),
+        recent: vec![ParticipantId(7), ParticipantId(8)],
+    };
     let hello = Hello {
         version: 1,
         version_min: 1,
@@ -184,7 +210,11 @@ fn frames() -> Vec<(Frame, String)> {
         control(Body::Detach),
         control(Body::Announce(announce)),
         control(Body::Withdraw(track)),
-        control(Body::Demand { seq: 2, wants: vec![Want { track, encodings: EncodingSet(5) }], voices: true }),
+        control(Body::Demand {
+            seq: 2,
+            wants: vec![Want { track, encodings: EncodingSet(5) }],
+            voices: true,
+        }),
         control(Body::Keyframe { track, encoding: Encoding::F }),
         control(Body::Digest(vec![level])),
         control(Body::Floor(floor)),
@@ -196,7 +226,8 @@ fn frames() -> Vec<(Frame, String)> {
         control(Body::Ended),
     ];
     let golden = include_str!("../golden/frames.hex");
-    let golden: Vec<String> = golden.lines().filter(|l| !l.starts_with('#')).map(str::to_owned).collect();
+    let golden: Vec<String> =
+        golden.lines().filter(|l| !l.starts_with('#')).map(str::to_owned).collect();
     assert_eq!(golden.len(), frames.len(), "one line a frame in tests/golden/frames.hex");
     frames.into_iter().zip(golden).collect()
 }
@@ -255,9 +286,16 @@ fn what_passes_a_limit_is_neither_written_nor_read() {
     for body in [
         Body::Attach { region: "x".repeat(limits::REGION_BYTES_MAX + 1) },
         Body::Demand { seq: 1, wants: vec![want; limits::WANTS_MAX + 1], voices: false },
-        Body::Demand { seq: 1, wants: vec![Want { track, encodings: EncodingSet(8) }], voices: false },
+        Body::Demand {
+            seq: 1,
+            wants: vec![Want { track, encodings: EncodingSet(8) }],
+            voices: false,
+        },
         Body::Keyframe { track, encoding: Encoding(3) },
-        Body::Floor(Floor { recent: vec![ParticipantId(1); limits::FLOOR_RECENT_MAX + 1], ..Floor::default() }),
+        Body::Floor(Floor {
+            recent: vec![ParticipantId(1); limits::FLOOR_RECENT_MAX + 1],
+            ..Floor::default()
+        }),
     ] {
         assert!(matches!(control(body).encode(), Err(FrameError::Limit(_))));
     }
@@ -376,7 +414,8 @@ proptest! {
 #[test]
 #[ignore = "a tool"]
 fn print_golden() {
-    let frames: Vec<Frame> = std::panic::catch_unwind(frames).map_or_else(|_| Vec::new(), |f| f.into_iter().map(|f| f.0).collect());
+    let frames: Vec<Frame> = std::panic::catch_unwind(frames)
+        .map_or_else(|_| Vec::new(), |f| f.into_iter().map(|f| f.0).collect());
     for frame in frames {
         println!("{}", hex(&frame.encode().unwrap()));
     }

@@ -5,7 +5,9 @@ use relay_proto::{DownReason, LinkEvent, LinksError, NodeId};
 
 fn failed(event: &LinkEvent) -> Option<DownReason> {
     match event {
-        LinkEvent::DialFailed { reason, .. } | LinkEvent::Down { reason, .. } => Some(reason.clone()),
+        LinkEvent::DialFailed { reason, .. } | LinkEvent::Down { reason, .. } => {
+            Some(reason.clone())
+        }
         _ => None,
     }
 }
@@ -19,7 +21,9 @@ fn two_nodes_greet_each_other() {
     world.run_ms(20);
     let region = world.links(A).info(a).unwrap().region;
     assert_eq!(region, "r2");
-    assert!(matches!(&world.nodes[B].events[..], [LinkEvent::Up { node: NodeId(1), lane: LANE, region, .. }] if region == "r1"));
+    assert!(
+        matches!(&world.nodes[B].events[..], [LinkEvent::Up { node: NodeId(1), lane: LANE, region, .. }] if region == "r1")
+    );
 }
 
 #[test]
@@ -51,7 +55,10 @@ fn another_cluster_is_refused() {
     let mut world = World::new(vec![config(7, 1, 1), config(8, 2, 1)]);
     world.connect(A, B);
     let reason = world.until(A, 5_000, failed).expect("a reason");
-    assert!(matches!(&reason, DownReason::Transport(text) if text.contains("invalid peer certificate")), "{reason}");
+    assert!(
+        matches!(&reason, DownReason::Transport(text) if text.contains("invalid peer certificate")),
+        "{reason}"
+    );
     world.run_ms(2_000);
     assert!(!world.nodes.iter().any(|n| n.events.iter().any(|e| up(e).is_some())));
 }
@@ -73,7 +80,10 @@ fn another_node_than_dialled_is_refused() {
     let mut world = World::new(vec![config(7, 1, 1), config(7, 5, 1)]);
     world.connect(A, B);
     let reason = world.until(A, 5_000, failed).expect("a reason");
-    assert!(matches!(&reason, DownReason::Identity(text) if text.contains("node/r5/5")), "{reason}");
+    assert!(
+        matches!(&reason, DownReason::Identity(text) if text.contains("node/r5/5")),
+        "{reason}"
+    );
     assert!(world.nodes[B].events.is_empty());
 }
 

@@ -2,8 +2,8 @@
 
 use relay_proto::transport::dev::DevCa;
 use relay_proto::{
-    Class, FlowId, Lane, LinkEvent, LinkId, LinkInput, Links, LinksConfig, Machine, NodeId, NodeName, Now, NtpTime,
-    Outbox, PacketFacts, Progress,
+    Class, FlowId, Lane, LinkEvent, LinkId, LinkInput, Links, LinksConfig, Machine, NodeId,
+    NodeName, Now, NtpTime, Outbox, PacketFacts, Progress,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -70,7 +70,13 @@ impl World {
         };
         for config in configs {
             let (links, events) = (None, Vec::new());
-            world.nodes.push(Node { links, events, told: Vec::new(), skew_us: 0, out: Outbox::new() });
+            world.nodes.push(Node {
+                links,
+                events,
+                told: Vec::new(),
+                skew_us: 0,
+                out: Outbox::new(),
+            });
             world.start(world.nodes.len() - 1, config);
         }
         world
@@ -93,7 +99,8 @@ impl World {
 
     pub(crate) fn now(&self, node: usize) -> Now {
         let skew = self.nodes[node].skew_us;
-        let wall = NtpTime::from_unix(Duration::from_secs(1_790_000_000) + self.at).plus_micros(skew);
+        let wall =
+            NtpTime::from_unix(Duration::from_secs(1_790_000_000) + self.at).plus_micros(skew);
         Now { mono: self.base + self.at, wall }
     }
 
@@ -147,7 +154,8 @@ impl World {
             let mut leaves = self.at;
             if let Some(rate) = self.rate {
                 let free = self.free.entry(from).or_insert(self.at);
-                *free = (*free).max(self.at) + Duration::from_secs_f64(bytes.len() as f64 * 8.0 / rate as f64);
+                *free = (*free).max(self.at)
+                    + Duration::from_secs_f64(bytes.len() as f64 * 8.0 / rate as f64);
                 leaves = *free;
             }
             let lost = (self.lose)(from, bytes.len(), self.sent);
@@ -211,7 +219,12 @@ impl World {
     }
 
     /// Runs until a node says something that `f` picks.
-    pub(crate) fn until<R>(&mut self, node: usize, ms: u64, f: impl Fn(&LinkEvent) -> Option<R>) -> Option<R> {
+    pub(crate) fn until<R>(
+        &mut self,
+        node: usize,
+        ms: u64,
+        f: impl Fn(&LinkEvent) -> Option<R>,
+    ) -> Option<R> {
         let end = self.at + Duration::from_millis(ms);
         loop {
             if let Some(found) = self.nodes[node].events.iter().find_map(&f) {
@@ -244,7 +257,14 @@ impl World {
         told.into_iter().zip(events).collect()
     }
 
-    pub(crate) fn send(&mut self, node: usize, link: LinkId, flow: u64, facts: &PacketFacts, rtp: &[u8]) {
+    pub(crate) fn send(
+        &mut self,
+        node: usize,
+        link: LinkId,
+        flow: u64,
+        facts: &PacketFacts,
+        rtp: &[u8],
+    ) {
         let sent = self.with(node, |l, now| {
             l.send_media(now, link, FlowId(flow), facts, |buf| {
                 buf[..rtp.len()].copy_from_slice(rtp);
@@ -263,7 +283,8 @@ pub(crate) fn up(event: &LinkEvent) -> Option<LinkId> {
 }
 
 pub(crate) fn rtp(seq: u16, len: usize) -> Vec<u8> {
-    let mut packet = vec![0x80, 111, (seq >> 8) as u8, seq as u8, 0, 1, 2, 3, 0xde, 0xad, 0xbe, 0xef];
+    let mut packet =
+        vec![0x80, 111, (seq >> 8) as u8, seq as u8, 0, 1, 2, 3, 0xde, 0xad, 0xbe, 0xef];
     packet.resize(len.max(12), seq as u8);
     packet
 }

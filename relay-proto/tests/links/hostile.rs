@@ -38,7 +38,11 @@ fn garbage_changes_nothing() {
                 bytes[1..5].copy_from_slice(&1_u32.to_be_bytes());
             }
         }
-        let from = if round % 2 == 0 { addr(A) } else { SocketAddr::from(([192, 0, 2, 1], round as u16 | 1)) };
+        let from = if round % 2 == 0 {
+            addr(A)
+        } else {
+            SocketAddr::from(([192, 0, 2, 1], round as u16 | 1))
+        };
         world.inject(from, B, bytes);
         if round % 1_000 == 0 {
             world.run_ms(1);
@@ -50,7 +54,10 @@ fn garbage_changes_nothing() {
     assert_eq!(before, after);
     world.send(A, a, 1, &VIDEO, &rtp(1, 500));
     world.run_ms(100);
-    assert!(world.take(B).iter().any(|e| matches!(e, LinkEvent::Media { .. })), "the link still works");
+    assert!(
+        world.take(B).iter().any(|e| matches!(e, LinkEvent::Media { .. })),
+        "the link still works"
+    );
 }
 
 #[test]

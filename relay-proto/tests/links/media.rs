@@ -1,10 +1,10 @@
 //! Media and control over a link that is up.
 
 use crate::harness::{A, B, VIDEO, World, rtp};
-use relay_proto::control::{Body, Control, Refusal};
-use relay_proto::{Epoch, FlowId, LinkDrop, LinkEvent, LinkId, MeetingId, PacketFacts};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use relay_proto::control::{Body, Control, Refusal};
+use relay_proto::{Epoch, FlowId, LinkDrop, LinkEvent, LinkId, MeetingId, PacketFacts};
 use std::time::Duration;
 
 fn media(events: &[LinkEvent]) -> Vec<(u64, Vec<u8>)> {
@@ -32,9 +32,15 @@ fn media_and_control_cross_both_ways() {
         world.run_ms(100);
         let events = world.take(to);
         assert_eq!(media(&events), [(64, rtp(7, 1_100))]);
-        assert!(events.iter().any(|e| matches!(e, LinkEvent::Media { facts, .. } if *facts == VIDEO)));
+        assert!(
+            events.iter().any(|e| matches!(e, LinkEvent::Media { facts, .. } if *facts == VIDEO))
+        );
         assert!(events.iter().any(|e| matches!(e, LinkEvent::Rtcp { rtcp, .. } if rtcp[..] == sr)));
-        assert!(events.iter().any(|e| matches!(e, LinkEvent::Control { control, .. } if *control == detach(2))));
+        assert!(
+            events
+                .iter()
+                .any(|e| matches!(e, LinkEvent::Control { control, .. } if *control == detach(2)))
+        );
     }
 }
 
@@ -105,7 +111,9 @@ fn clocks_compare_within_two_milliseconds_whatever_the_skew() {
     world.nodes[B].skew_us = 3_000_000;
     let (a, b) = world.link_up();
     world.run_ms(1_000);
-    let offset = |world: &World, node: usize, link: LinkId| world.links(node).info(link).unwrap().clock_offset_us.unwrap();
+    let offset = |world: &World, node: usize, link: LinkId| {
+        world.links(node).info(link).unwrap().clock_offset_us.unwrap()
+    };
     assert!((offset(&world, A, a) - 3_000_000).abs() < 2_000);
     assert!((offset(&world, B, b) + 3_000_000).abs() < 2_000);
     assert_eq!(world.links(A).info(a).unwrap().rtt.unwrap().as_millis(), 40);
@@ -118,7 +126,10 @@ fn clocks_compare_within_two_milliseconds_whatever_the_skew() {
         LinkEvent::Media { sent, .. } => sent,
         _ => None,
     });
-    assert!(sent.unwrap().micros_since(left).abs() < 2_000, "send time is told in the receiver's clock");
+    assert!(
+        sent.unwrap().micros_since(left).abs() < 2_000,
+        "send time is told in the receiver's clock"
+    );
 
     world.nodes[B].skew_us = -700_000;
     world.run_ms(1_000);
@@ -158,10 +169,16 @@ fn a_narrow_path_keeps_voices_and_drops_stale_video() {
         for part in 0..10 {
             let now = world.now(A);
             let packet = rtp(tick * 10 + part, 1_100);
-            let _ = world.nodes[A].links.as_mut().unwrap().send_media(now, a, FlowId(2), &VIDEO, |buf| {
-                buf[..packet.len()].copy_from_slice(&packet);
-                Some(packet.len())
-            });
+            let _ = world.nodes[A].links.as_mut().unwrap().send_media(
+                now,
+                a,
+                FlowId(2),
+                &VIDEO,
+                |buf| {
+                    buf[..packet.len()].copy_from_slice(&packet);
+                    Some(packet.len())
+                },
+            );
         }
         world.run_ms(20);
     }
@@ -179,7 +196,11 @@ fn a_narrow_path_keeps_voices_and_drops_stale_video() {
     delays.sort_unstable();
     let info = world.links(A).info(a).unwrap();
     let late = delays[delays.len() * 95 / 100];
-    println!("{} voices, 95 % within {late} ms, all within {:?} ms; {info:?}", delays.len(), delays.last());
+    println!(
+        "{} voices, 95 % within {late} ms, all within {:?} ms; {info:?}",
+        delays.len(),
+        delays.last()
+    );
     assert!(delays.len() >= 490, "{} of 500 voices", delays.len());
     assert!(late <= 150, "95 % of voices within {late} ms of a 20 ms path");
     assert!(info.counters.queue_late > 1_000, "video over the rate was dropped as stale");
@@ -207,7 +228,11 @@ fn random_loss_does_not_slow_a_link() {
         world.run_ms(500);
         let share = media(&world.take(B)).len() as f64 / f64::from(offered);
         let info = world.links(A).info(a).unwrap();
-        println!("loss {loss}, {pps} pps: {:.1} % delivered, window {}", share * 100.0, info.congestion_window);
+        println!(
+            "loss {loss}, {pps} pps: {:.1} % delivered, window {}",
+            share * 100.0,
+            info.congestion_window
+        );
         assert!(share >= least * (1.0 - loss), "loss {loss}, {pps} pps: {share}");
     }
 }
