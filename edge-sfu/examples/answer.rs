@@ -1,6 +1,9 @@
 //! Answers the SDP offer on standard input, to look at the answer or to feed it to a browser:
 //! `cargo run --example answer -- 0=mic 1=camera 2=screen < offer.sdp`.
 
+// A tool for people: the clock is theirs.
+#![allow(clippy::disallowed_methods)]
+
 use edge_sfu::peer::{Peer, PeerConfig};
 use edge_sfu::signal::{PublishLine, TrackKindJson};
 use edge_sfu::transport::TransportConfig;
@@ -19,19 +22,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "screen" => TrackKindJson::Screen,
             _ => return None,
         };
-        Some(PublishLine {
-            mid: mid.to_owned(),
-            kind,
-        })
+        Some(PublishLine { mid: mid.to_owned(), kind })
     });
     let publish: Vec<_> = publish.collect();
-    let config = PeerConfig {
-        transport: TransportConfig::clear(vec!["127.0.0.1:9".parse()?]),
-    };
-    let now = Now {
-        mono: std::time::Instant::now(),
-        wall: NtpTime::default(),
-    };
+    let config = PeerConfig { transport: TransportConfig::clear(vec!["127.0.0.1:9".parse()?]) };
+    let now = Now { mono: std::time::Instant::now(), wall: NtpTime::default() };
     let participant = ParticipantId::new(NodeId(1), 1);
     let mut rng = rand::rngs::StdRng::seed_from_u64(1);
     let (_, answer) = Peer::accept(now, &config, participant, &offer, &publish, true, &mut rng)?;

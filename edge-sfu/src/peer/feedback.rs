@@ -24,12 +24,7 @@ impl Peer {
         if !self.transport.is_connected() {
             return transport;
         }
-        let own = [
-            transport,
-            self.twcc.deadline(),
-            self.sources.nack_deadline(),
-            self.next_report,
-        ];
+        let own = [transport, self.twcc.deadline(), self.sources.nack_deadline(), self.next_report];
         own.into_iter().flatten().min()
     }
 
@@ -46,11 +41,7 @@ impl Peer {
         if self.twcc.deadline().is_some_and(|at| at <= now.mono) {
             self.send_feedback(now, net);
         }
-        if self
-            .sources
-            .nack_deadline()
-            .is_some_and(|at| at <= now.mono)
-        {
+        if self.sources.nack_deadline().is_some_and(|at| at <= now.mono) {
             self.send_nacks(now, net);
         }
         if self.next_report.is_some_and(|at| at <= now.mono) {
@@ -106,9 +97,7 @@ impl Peer {
         let sender = self.report_ssrc;
         let media = self.sources.seen().next().map_or(0, |(_, _, s)| s.ssrc);
         for _ in 0..FEEDBACKS_MAX {
-            let Self {
-                transport, twcc, ..
-            } = self;
+            let Self { transport, twcc, .. } = self;
             let sealed = transport.seal_rtcp(net, RTCP_BYTES_MAX, |buffer| {
                 twcc.write(now.mono, sender, media, buffer)
             });
@@ -123,17 +112,10 @@ impl Peer {
     }
 
     fn send_nacks(&mut self, now: Now, net: &mut Net) {
-        let (sender, round_trip) = (
-            self.report_ssrc,
-            self.round_trip.unwrap_or(ROUND_TRIP_DEFAULT),
-        );
+        let (sender, round_trip) =
+            (self.report_ssrc, self.round_trip.unwrap_or(ROUND_TRIP_DEFAULT));
         let mut incomplete = ArrayVec::<(TrackKind, Encoding), STREAMS>::new();
-        let Self {
-            sources,
-            transport,
-            counters,
-            ..
-        } = self;
+        let Self { sources, transport, counters, .. } = self;
         for (kind, encoding, stream) in sources.seen() {
             let Some(nack) = &mut stream.nack else {
                 continue;
@@ -155,11 +137,8 @@ impl Peer {
     }
 
     fn send_receiver_report(&mut self, now: Now, net: &mut Net) {
-        let blocks: ArrayVec<(u32, ReportBlock), STREAMS> = self
-            .sources
-            .seen()
-            .map(|(_, _, s)| (s.ssrc, s.stats.report(now)))
-            .collect();
+        let blocks: ArrayVec<(u32, ReportBlock), STREAMS> =
+            self.sources.seen().map(|(_, _, s)| (s.ssrc, s.stats.report(now))).collect();
         if blocks.is_empty() {
             return;
         }

@@ -31,17 +31,10 @@ impl Peer {
         if let Some(seq) = self.transport_sequence(&view) {
             self.twcc.on_packet(now.mono, seq);
         }
-        let target = self
-            .sources
-            .target(&view, &self.extensions)
-            .map_err(|reason| {
-                let refused = reason == DropReason::UnknownSource && !self.may_publish;
-                if refused {
-                    DropReason::NotGranted
-                } else {
-                    reason
-                }
-            })?;
+        let target = self.sources.target(&view, &self.extensions).map_err(|reason| {
+            let refused = reason == DropReason::UnknownSource && !self.may_publish;
+            if refused { DropReason::NotGranted } else { reason }
+        })?;
         if target.rtx {
             self.repair(now, &view, target, sink)
         } else {
@@ -62,16 +55,9 @@ impl Peer {
         sink: &mut impl PeerSink,
     ) -> Result<(), DropReason> {
         let Target { kind, encoding, .. } = target;
-        let stream = self
-            .sources
-            .stream(kind, encoding)
-            .ok_or(DropReason::UnknownSource)?;
+        let stream = self.sources.stream(kind, encoding).ok_or(DropReason::UnknownSource)?;
         if !std::mem::replace(&mut stream.seen, true) {
-            sink.event(PeerEvent::SourceActive {
-                kind,
-                encoding,
-                ssrc: stream.ssrc,
-            });
+            sink.event(PeerEvent::SourceActive { kind, encoding, ssrc: stream.ssrc });
         }
         stream.stats.on_packet(now.mono, view.seq, view.timestamp);
         if let Some(nack) = &mut stream.nack {
@@ -99,11 +85,7 @@ impl Peer {
         let stream = self.sources.stream(target.kind, target.encoding);
         let stream = stream.filter(|s| s.seen).ok_or(DropReason::UnknownSource)?;
         // Publishers also probe with packets that were never missing.
-        if !stream
-            .nack
-            .as_mut()
-            .is_some_and(|nack| nack.on_packet(now.mono, seq))
-        {
+        if !stream.nack.as_mut().is_some_and(|nack| nack.on_packet(now.mono, seq)) {
             return Err(DropReason::Replay);
         }
         self.counters.repaired_in += 1;
@@ -119,25 +101,16 @@ impl Peer {
         sink: &mut impl PeerSink,
     ) -> Result<(), DropReason> {
         let Target { kind, encoding, .. } = target;
-        let stream = self
-            .sources
-            .stream(kind, encoding)
-            .ok_or(DropReason::UnknownSource)?;
+        let stream = self.sources.stream(kind, encoding).ok_or(DropReason::UnknownSource)?;
         let facts = match stream.codec {
             Codec::Opus => PacketFacts::VOICE,
             Codec::Vp8 => stream.vp8.read(view.timestamp, view.marker, payload)?,
             Codec::Vp9 | Codec::H264 | Codec::Av1 => opaque(stream.codec, view.marker, payload),
         };
-        let level = self
-            .extensions
-            .id(Extension::AudioLevel)
-            .filter(|_| kind.is_audio());
+        let level = self.extensions.id(Extension::AudioLevel).filter(|_| kind.is_audio());
         let level = level.and_then(|id| view.extension(id)?.first().copied());
         sink.packet(Packet {
-            track: TrackId {
-                participant: self.participant,
-                kind,
-            },
+            track: TrackId { participant: self.participant, kind },
             encoding,
             seq,
             timestamp: view.timestamp,

@@ -80,10 +80,7 @@ impl Peer {
     /// The slot of an m-line.
     #[must_use]
     pub fn slot_of(&self, mid: &str) -> Option<SlotIndex> {
-        self.slots
-            .iter()
-            .position(|s| s.mid == mid)
-            .map(|i| SlotIndex(i as u16))
+        self.slots.iter().position(|s| s.mid == mid).map(|i| SlotIndex(i as u16))
     }
 
     /// Smoothed round-trip time, from reports about the slots.
@@ -164,10 +161,7 @@ impl Peer {
         packet: &SlotPacket<'_>,
         net: &mut Net,
     ) -> Result<(), DropReason> {
-        let slot = self
-            .slots
-            .get_mut(usize::from(slot.0))
-            .ok_or(DropReason::NotConnected)?;
+        let slot = self.slots.get_mut(usize::from(slot.0)).ok_or(DropReason::NotConnected)?;
         let address = slot.address(packet)?;
         let (extensions, sequence) = (&self.extensions, self.transport_seq);
         let room = slot::bytes_max(packet).min(RTP_BYTES_MAX);

@@ -81,15 +81,10 @@ impl Peer {
     ) -> Result<Answer, OfferError> {
         let offer = Offer::parse(offer)?;
         if offer.lines.len() < self.lines {
-            return Err(OfferError::LinesRemoved {
-                lines: offer.lines.len(),
-                before: self.lines,
-            });
+            return Err(OfferError::LinesRemoved { lines: offer.lines.len(), before: self.lines });
         }
         if offer.transport.fingerprint != self.remote.fingerprint {
-            return Err(OfferError::TransportChanged {
-                what: "certificate",
-            });
+            return Err(OfferError::TransportChanged { what: "certificate" });
         }
         let known = |mid: &str| self.slots.iter().find(|s| s.mid == mid).map(|s| s.role);
         let plans = plan(&offer, publish, may_publish, known)?;
@@ -100,9 +95,7 @@ impl Peer {
             remote.setup = self.remote.setup;
             self.transport
                 .restart(&local, &remote)
-                .map_err(|_| OfferError::TransportChanged {
-                    what: "certificate",
-                })?;
+                .map_err(|_| OfferError::TransportChanged { what: "certificate" })?;
             (self.local, self.remote) = (local, remote);
         }
         Ok(self.apply(&offer, &plans, may_publish, rng))
@@ -146,12 +139,7 @@ impl Peer {
         });
         Answer {
             sdp,
-            slots: active
-                .map(|s| SlotLine {
-                    mid: s.mid.clone(),
-                    role: s.role,
-                })
-                .collect(),
+            slots: active.map(|s| SlotLine { mid: s.mid.clone(), role: s.role }).collect(),
             sources: sources.collect(),
         }
     }
@@ -183,8 +171,7 @@ impl Peer {
         }
         // RFC 3550 section 5.1: a random first number; below 2^15, so that early losses are not taken for a wrap.
         let first = rng.next_u32() as u16 >> 1;
-        self.slots
-            .push(Slot::new(mid.to_owned(), role, [ssrc, rtx], first));
+        self.slots.push(Slot::new(mid.to_owned(), role, [ssrc, rtx], first));
     }
 
     /// An SSRC that neither side uses in this session.
@@ -192,14 +179,9 @@ impl Peer {
         loop {
             let ssrc = rng.next_u32();
             let ours = ssrc == self.report_ssrc
-                || self
-                    .slots
-                    .iter()
-                    .any(|s| s.ssrc == ssrc || s.rtx_ssrc == ssrc);
+                || self.slots.iter().any(|s| s.ssrc == ssrc || s.rtx_ssrc == ssrc);
             let announced = offer.lines.iter().flat_map(|l| &l.ssrcs);
-            let theirs = announced
-                .into_iter()
-                .any(|(s, rtx)| *s == ssrc || *rtx == Some(ssrc));
+            let theirs = announced.into_iter().any(|(s, rtx)| *s == ssrc || *rtx == Some(ssrc));
             if ssrc != 0 && !ours && !theirs && self.sources.bound(ssrc).is_none() {
                 return ssrc;
             }
@@ -215,27 +197,12 @@ impl Peer {
             };
             // With simulcast SSRCs say nothing about encodings; RIDs do.
             if let (true, Some((ssrc, rtx))) = (source.rids.is_empty(), line.ssrcs.first()) {
-                let target = Target {
-                    kind: source.kind,
-                    encoding: Encoding(0),
-                    rtx: false,
-                };
+                let target = Target { kind: source.kind, encoding: Encoding(0), rtx: false };
                 announced.push((*ssrc, target));
-                announced.extend(rtx.map(|rtx| {
-                    (
-                        rtx,
-                        Target {
-                            rtx: true,
-                            ..target
-                        },
-                    )
-                }));
+                announced.extend(rtx.map(|rtx| (rtx, Target { rtx: true, ..target })));
             }
             // `plan` has checked that each kind is published once, so there is room.
-            let _ = lines.try_push(Source {
-                mid: line.mid.clone(),
-                plan: source.clone(),
-            });
+            let _ = lines.try_push(Source { mid: line.mid.clone(), plan: source.clone() });
         }
         self.sources.negotiated(lines, &announced);
     }

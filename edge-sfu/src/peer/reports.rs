@@ -14,12 +14,7 @@ impl Peer {
         let mut nacks_left = NACKS_PER_DATAGRAM;
         for packet in Packets::new(data) {
             match packet {
-                Ok(Rtcp::SenderReport {
-                    ssrc,
-                    ntp,
-                    rtp,
-                    blocks,
-                }) => {
+                Ok(Rtcp::SenderReport { ssrc, ntp, rtp, blocks }) => {
                     self.handle_sender_report(now, ssrc, ntp, rtp, sink);
                     blocks.for_each(|b| self.handle_block(now, &b, sink));
                 }
@@ -42,10 +37,7 @@ impl Peer {
     }
 
     fn slot_by_ssrc(&self, ssrc: u32) -> Option<SlotIndex> {
-        self.slots
-            .iter()
-            .position(|s| s.ssrc == ssrc)
-            .map(|i| SlotIndex(i as u16))
+        self.slots.iter().position(|s| s.ssrc == ssrc).map(|i| SlotIndex(i as u16))
     }
 
     fn handle_sender_report(
@@ -64,13 +56,7 @@ impl Peer {
         };
         stream.stats.on_sender_report(now.mono, ntp);
         let (kind, encoding) = (target.kind, target.encoding);
-        sink.event(PeerEvent::SenderReport {
-            kind,
-            encoding,
-            ntp,
-            rtp,
-            arrived: now,
-        });
+        sink.event(PeerEvent::SenderReport { kind, encoding, ntp, rtp, arrived: now });
     }
 
     fn handle_block(&mut self, now: Now, block: &Block, sink: &mut impl PeerSink) {
@@ -130,11 +116,8 @@ fn round_trip(now: Now, block: &Block) -> Option<Duration> {
     if block.last_sender_report == 0 {
         return None;
     }
-    let units = now
-        .wall
-        .middle_32()
-        .wrapping_sub(block.last_sender_report)
-        .wrapping_sub(block.delay);
+    let units =
+        now.wall.middle_32().wrapping_sub(block.last_sender_report).wrapping_sub(block.delay);
     let time = Duration::from_micros((u64::from(units) * 1_000_000) >> 16);
     // A wall clock that stepped back gives a number close to 2^16 s.
     (time <= ROUND_TRIP_MAX).then_some(time)

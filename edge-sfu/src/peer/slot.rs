@@ -70,11 +70,7 @@ impl Slot {
         self.payload_types = codecs
             .iter()
             .take(CODECS_MAX)
-            .map(|c| PayloadTypes {
-                codec: c.codec,
-                media: c.pt,
-                rtx: c.rtx,
-            })
+            .map(|c| PayloadTypes { codec: c.codec, media: c.pt, rtx: c.rtx })
             .collect();
     }
 
@@ -99,27 +95,14 @@ impl Slot {
     /// Where `packet` goes. A retransmission without RTX is refused: under AES-GCM the same sequence number must
     /// never be sealed twice (RFC 7714 section 8.4), and the transport-wide sequence would differ.
     pub(super) fn address(&self, packet: &SlotPacket<'_>) -> Result<Address, DropReason> {
-        let types = self
-            .payload_types
-            .iter()
-            .find(|p| p.codec == packet.codec && self.active);
+        let types = self.payload_types.iter().find(|p| p.codec == packet.codec && self.active);
         let types = types.ok_or(DropReason::NotConnected)?;
         if !packet.retransmission {
             let (payload_type, ssrc) = (types.media, self.ssrc);
-            return Ok(Address {
-                payload_type,
-                ssrc,
-                seq: packet.seq,
-                by_rtx: false,
-            });
+            return Ok(Address { payload_type, ssrc, seq: packet.seq, by_rtx: false });
         }
         let payload_type = types.rtx.ok_or(DropReason::Limit)?;
-        Ok(Address {
-            payload_type,
-            ssrc: self.rtx_ssrc,
-            seq: self.rtx_seq,
-            by_rtx: true,
-        })
+        Ok(Address { payload_type, ssrc: self.rtx_ssrc, seq: self.rtx_seq, by_rtx: true })
     }
 
     /// Counts a packet that was sent.

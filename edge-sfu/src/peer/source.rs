@@ -83,29 +83,19 @@ impl Sources {
         self.lines = lines;
         let plans = &self.lines;
         let goes_on = |t: &Target| {
-            plans
-                .iter()
-                .any(|l| l.plan.kind == t.kind && l.plan.encodings().has(t.encoding))
+            plans.iter().any(|l| l.plan.kind == t.kind && l.plan.encodings().has(t.encoding))
         };
         self.bindings.retain(|(_, target)| goes_on(target));
         for kind in TrackKind::ALL {
             for encoding in (0..Encoding::MAX_PER_TRACK as u8).map(Encoding) {
                 let i = index(kind, encoding);
-                if !goes_on(&Target {
-                    kind,
-                    encoding,
-                    rtx: false,
-                }) {
+                if !goes_on(&Target { kind, encoding, rtx: false }) {
                     self.streams[i] = None;
                 }
             }
         }
         for (ssrc, target) in announced {
-            if !self
-                .bindings
-                .iter()
-                .any(|(known, t)| known == ssrc && t == target)
-            {
+            if !self.bindings.iter().any(|(known, t)| known == ssrc && t == target) {
                 let _ = self.bind(*ssrc, *target);
             }
         }
@@ -133,20 +123,13 @@ impl Sources {
     }
 
     pub(super) fn nack_deadline(&self) -> Option<Instant> {
-        let generators = self
-            .streams
-            .iter()
-            .flatten()
-            .filter_map(|s| s.nack.as_ref());
+        let generators = self.streams.iter().flatten().filter_map(|s| s.nack.as_ref());
         generators.filter_map(NackGenerator::deadline).min()
     }
 
     /// What a known SSRC stands for.
     pub(super) fn bound(&self, ssrc: u32) -> Option<Target> {
-        self.bindings
-            .iter()
-            .find(|(known, _)| *known == ssrc)
-            .map(|(_, target)| *target)
+        self.bindings.iter().find(|(known, _)| *known == ssrc).map(|(_, target)| *target)
     }
 
     /// What a packet belongs to: by SSRC once that is bound, else by MID and RID, which binds it.
@@ -158,9 +141,7 @@ impl Sources {
         let target = match self.bound(packet.ssrc) {
             Some(target) => target,
             None => {
-                let target = self
-                    .identify(packet, map)
-                    .ok_or(DropReason::UnknownSource)?;
+                let target = self.identify(packet, map).ok_or(DropReason::UnknownSource)?;
                 self.check_payload_type(packet, target)?;
                 self.bind(packet.ssrc, target)?;
                 target
@@ -170,21 +151,9 @@ impl Sources {
     }
 
     fn check_payload_type(&self, packet: &RtpView<'_>, target: Target) -> Result<(), DropReason> {
-        let codec = &self
-            .line(target.kind)
-            .ok_or(DropReason::UnknownSource)?
-            .plan
-            .codec;
-        let expected = if target.rtx {
-            codec.rtx
-        } else {
-            Some(codec.pt)
-        };
-        if expected == Some(packet.payload_type) {
-            Ok(())
-        } else {
-            Err(DropReason::UnknownSource)
-        }
+        let codec = &self.line(target.kind).ok_or(DropReason::UnknownSource)?.plan.codec;
+        let expected = if target.rtx { codec.rtx } else { Some(codec.pt) };
+        if expected == Some(packet.payload_type) { Ok(()) } else { Err(DropReason::UnknownSource) }
     }
 
     /// RFC 9143 section 9.2 and RFC 8852. A missing MID is forgiven when the RID says it all.
@@ -204,32 +173,19 @@ impl Sources {
         let rtx = plan.codec.rtx == Some(packet.payload_type);
         let kind = plan.kind;
         if plan.rids.is_empty() {
-            return Some(Target {
-                kind,
-                encoding: Encoding(0),
-                rtx,
-            });
+            return Some(Target { kind, encoding: Encoding(0), rtx });
         }
         let rid = if rtx { repaired } else { rid }?;
         let (_, encoding) = plan.rids.iter().find(|(r, _)| r == rid)?;
-        Some(Target {
-            kind,
-            encoding: *encoding,
-            rtx,
-        })
+        Some(Target { kind, encoding: *encoding, rtx })
     }
 
     /// Binds an SSRC, in place of the one that stood for the same before.
     fn bind(&mut self, ssrc: u32, target: Target) -> Result<(), DropReason> {
-        self.bindings
-            .retain(|(known, t)| *t != target && *known != ssrc);
-        self.bindings
-            .try_push((ssrc, target))
-            .map_err(|_| DropReason::TooManySources)?;
+        self.bindings.retain(|(known, t)| *t != target && *known != ssrc);
+        self.bindings.try_push((ssrc, target)).map_err(|_| DropReason::TooManySources)?;
         if !target.rtx {
-            let codec = self
-                .line(target.kind)
-                .map_or(Codec::Vp8, |l| l.plan.codec.codec);
+            let codec = self.line(target.kind).map_or(Codec::Vp8, |l| l.plan.codec.codec);
             if let Some(place) = self.streams.get_mut(index(target.kind, target.encoding)) {
                 *place = Some(Box::new(Stream::new(ssrc, codec)));
             }

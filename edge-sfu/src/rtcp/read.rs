@@ -102,10 +102,7 @@ chunks!(
 
 /// Reads 4 bytes at `at`; callers have checked the length, a cut one reads as 0.
 fn word(bytes: &[u8], at: usize) -> u32 {
-    bytes
-        .get(at..at + 4)
-        .and_then(|b| <[u8; 4]>::try_from(b).ok())
-        .map_or(0, u32::from_be_bytes)
+    bytes.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok()).map_or(0, u32::from_be_bytes)
 }
 
 fn read_block(b: &[u8]) -> Block {
@@ -182,12 +179,7 @@ fn read_packet(kind: u8, count: u8, body: &[u8]) -> Option<Rtcp<'_>> {
         (packet_type::SENDER_REPORT, _) => {
             let blocks = blocks(24)?;
             let ntp = NtpTime(u64::from(word(body, 4)) << 32 | u64::from(word(body, 8)));
-            Some(Rtcp::SenderReport {
-                ssrc: word(body, 0),
-                ntp,
-                rtp: word(body, 12),
-                blocks,
-            })
+            Some(Rtcp::SenderReport { ssrc: word(body, 0), ntp, rtp: word(body, 12), blocks })
         }
         (packet_type::RECEIVER_REPORT, _) => Some(Rtcp::ReceiverReport { blocks: blocks(4)? }),
         (packet_type::TRANSPORT_FEEDBACK | packet_type::PAYLOAD_FEEDBACK, _) => {
@@ -200,29 +192,16 @@ fn read_packet(kind: u8, count: u8, body: &[u8]) -> Option<Rtcp<'_>> {
 
 fn read_feedback(kind: u8, fmt: u8, media: u32, fci: &[u8]) -> Rtcp<'_> {
     match (kind, fmt) {
-        (packet_type::TRANSPORT_FEEDBACK, format::NACK) => Rtcp::Nack {
-            media,
-            pairs: Pairs(fci),
-        },
+        (packet_type::TRANSPORT_FEEDBACK, format::NACK) => Rtcp::Nack { media, pairs: Pairs(fci) },
         // base sequence 2, status count 2, reference time 3, feedback count 1
         (packet_type::TRANSPORT_FEEDBACK, format::TWCC) if fci.len() >= 8 => Rtcp::Twcc(fci),
         (packet_type::PAYLOAD_FEEDBACK, format::PLI) => Rtcp::Pli { media },
-        (packet_type::PAYLOAD_FEEDBACK, format::FIR) => Rtcp::Fir {
-            entries: Entries(fci),
-        },
+        (packet_type::PAYLOAD_FEEDBACK, format::FIR) => Rtcp::Fir { entries: Entries(fci) },
         (packet_type::PAYLOAD_FEEDBACK, format::APPLICATION) if fci.starts_with(b"REMB") => {
             let rate = word(fci, 4);
             let (exponent, mantissa) = (rate >> 18 & 0x3f, u64::from(rate & 0x3_ffff));
-            let bps = if fci.len() < 8 {
-                0
-            } else {
-                mantissa.saturating_mul(1 << exponent)
-            };
-            if bps == 0 {
-                Rtcp::Other
-            } else {
-                Rtcp::Remb { bps }
-            }
+            let bps = if fci.len() < 8 { 0 } else { mantissa.saturating_mul(1 << exponent) };
+            if bps == 0 { Rtcp::Other } else { Rtcp::Remb { bps } }
         }
         _ => Rtcp::Other,
     }
@@ -251,10 +230,7 @@ mod tests {
         };
         let block = blocks.next().unwrap();
         assert_eq!((block.ssrc, block.fraction_lost, block.jitter), (9, 64, 5));
-        assert_eq!(
-            (block.last_sender_report, block.delay),
-            (0x1122_3344, 65_536)
-        );
+        assert_eq!((block.last_sender_report, block.delay), (0x1122_3344, 65_536));
         assert_eq!(pairs.collect::<Vec<_>>(), [(0x1000, 3)]);
     }
 
@@ -267,23 +243,15 @@ mod tests {
             ssrcs: vec![7],
         };
         let bytes = rtc_rtcp::packet::marshal(&[Box::new(remb)]).unwrap();
-        let Some(Ok(Rtcp::Remb { bps })) = Packets::new(&bytes).next() else {
-            panic!()
-        };
+        let Some(Ok(Rtcp::Remb { bps })) = Packets::new(&bytes).next() else { panic!() };
         assert!((2_499_000..=2_500_000).contains(&bps));
     }
 
     #[test]
     fn a_report_that_claims_more_blocks_than_it_has_is_malformed() {
         let bytes = [0x82, 201, 0, 1, 0, 0, 0, 1];
-        assert_eq!(
-            Packets::new(&bytes).next(),
-            Some(Err(DropReason::Malformed))
-        );
-        assert_eq!(
-            Packets::new(&[0x80, 201, 0, 9]).next(),
-            Some(Err(DropReason::Malformed))
-        );
+        assert_eq!(Packets::new(&bytes).next(), Some(Err(DropReason::Malformed)));
+        assert_eq!(Packets::new(&[0x80, 201, 0, 9]).next(), Some(Err(DropReason::Malformed)));
     }
 
     #[test]
@@ -293,11 +261,7 @@ mod tests {
         let mut bad = pli;
         for padding in [0, 13, 200] {
             bad[15] = padding;
-            assert_eq!(
-                Packets::new(&bad).next(),
-                Some(Err(DropReason::Malformed)),
-                "{padding}"
-            );
+            assert_eq!(Packets::new(&bad).next(), Some(Err(DropReason::Malformed)), "{padding}");
         }
     }
 

@@ -31,10 +31,7 @@ impl<'a> Writer<'a> {
 
     /// One packet of `words` 32-bit words after the header.
     fn packet(&mut self, count: u8, kind: u8, words: &[u32]) {
-        let Some(room) = self
-            .buffer
-            .get_mut(self.len..self.len + 4 + 4 * words.len())
-        else {
+        let Some(room) = self.buffer.get_mut(self.len..self.len + 4 + 4 * words.len()) else {
             return;
         };
         let header =
@@ -48,14 +45,7 @@ impl<'a> Writer<'a> {
 
     /// A sender report without blocks, and the name that goes with it.
     pub fn sender_report(&mut self, ssrc: u32, ntp: NtpTime, rtp: u32, packets: u32, octets: u32) {
-        let words = [
-            ssrc,
-            (ntp.0 >> 32) as u32,
-            ntp.0 as u32,
-            rtp,
-            packets,
-            octets,
-        ];
+        let words = [ssrc, (ntp.0 >> 32) as u32, ntp.0 as u32, rtp, packets, octets];
         self.packet(0, packet_type::SENDER_REPORT, &words);
         self.cname(ssrc);
     }
@@ -75,11 +65,7 @@ impl<'a> Writer<'a> {
                 b.delay_since_last_sr,
             ]);
         }
-        self.packet(
-            blocks.len().min(BLOCKS_MAX) as u8,
-            packet_type::RECEIVER_REPORT,
-            &words,
-        );
+        self.packet(blocks.len().min(BLOCKS_MAX) as u8, packet_type::RECEIVER_REPORT, &words);
     }
 
     /// The canonical name (RFC 3550 section 6.5.1).
@@ -161,10 +147,7 @@ mod tests {
         let sr = packets[0].as_any().downcast_ref::<SenderReport>().unwrap();
         assert_eq!((sr.ssrc, sr.ntp_time, sr.rtp_time), (7, 1 << 32 | 5, 90));
         assert_eq!((sr.packet_count, sr.octet_count), (3, 400));
-        let name = packets[1]
-            .as_any()
-            .downcast_ref::<SourceDescription>()
-            .unwrap();
+        let name = packets[1].as_any().downcast_ref::<SourceDescription>().unwrap();
         assert_eq!(name.chunks[0].source, 7);
         assert_eq!(&name.chunks[0].items[0].text[..], CNAME.as_bytes());
     }
@@ -180,32 +163,19 @@ mod tests {
             delay_since_last_sr: 6,
         };
         let packets = written(|w| w.receiver_report(7, &[(9, block)]));
-        let rr = packets[0]
-            .as_any()
-            .downcast_ref::<ReceiverReport>()
-            .unwrap();
+        let rr = packets[0].as_any().downcast_ref::<ReceiverReport>().unwrap();
         let read = &rr.reports[0];
         assert_eq!((read.ssrc, read.fraction_lost, read.total_lost), (9, 8, 70));
-        assert_eq!(
-            (read.last_sequence_number, read.jitter, read.delay),
-            (0x1_0002, 4, 6)
-        );
+        assert_eq!((read.last_sequence_number, read.jitter, read.delay), (0x1_0002, 4, 6));
     }
 
     #[test]
     fn missing_packets_are_packed_across_the_wrap() {
         let missing = [65_534, 65_535, 0, 14, 15, 300];
         let packets = written(|w| w.nack(1, 2, &missing));
-        let nack = packets[0]
-            .as_any()
-            .downcast_ref::<TransportLayerNack>()
-            .unwrap();
+        let nack = packets[0].as_any().downcast_ref::<TransportLayerNack>().unwrap();
         let all: Vec<u16> = nack.nacks.iter().flat_map(|n| n.packet_list()).collect();
         assert_eq!(all, missing);
-        assert_eq!(
-            nack.nacks.len(),
-            3,
-            "65,534 + 16, then 15 stands alone, then 300"
-        );
+        assert_eq!(nack.nacks.len(), 3, "65,534 + 16, then 15 stands alone, then 300");
     }
 }

@@ -96,10 +96,7 @@ impl Text {
 
     fn refused(&mut self, line: &OfferLine) {
         let formats = line.formats.join(" ");
-        self.line(format_args!(
-            "m={} 0 {} {formats}",
-            line.media, line.protocol
-        ));
+        self.line(format_args!("m={} 0 {} {formats}", line.media, line.protocol));
         self.line(format_args!("c=IN IP4 0.0.0.0"));
         self.line(format_args!("a=mid:{}", line.mid));
     }
@@ -117,10 +114,7 @@ impl Text {
         if let (true, Some(codec)) = (chosen.is_empty(), line.codecs.first()) {
             let _ = write!(formats, " {}", codec.pt);
         }
-        self.line(format_args!(
-            "m={} 9 {}{formats}",
-            line.media, line.protocol
-        ));
+        self.line(format_args!("m={} 9 {}{formats}", line.media, line.protocol));
         self.line(format_args!("c=IN IP4 0.0.0.0"));
         self.line(format_args!("a=rtcp:9 IN IP4 0.0.0.0"));
     }
@@ -141,11 +135,7 @@ impl Text {
         self.line(format_args!("a=ice-ufrag:{}", transport.ice.ufrag));
         self.line(format_args!("a=ice-pwd:{}", transport.ice.pwd));
         self.line(format_args!("a=fingerprint:{}", transport.fingerprint));
-        let setup = if transport.role == DtlsRole::Active {
-            "active"
-        } else {
-            "passive"
-        };
+        let setup = if transport.role == DtlsRole::Active { "active" } else { "passive" };
         self.line(format_args!("a=setup:{setup}"));
     }
 
@@ -234,9 +224,7 @@ impl Text {
             }
         }
         if audio {
-            self.line(format_args!(
-                "a=fmtp:{pt} minptime=10;useinbandfec=1{opus_extra}"
-            ));
+            self.line(format_args!("a=fmtp:{pt} minptime=10;useinbandfec=1{opus_extra}"));
         } else if !chosen.fmtp.is_empty() {
             self.line(format_args!("a=fmtp:{pt} {}", chosen.fmtp));
         }

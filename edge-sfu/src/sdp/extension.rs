@@ -84,9 +84,7 @@ impl ExtensionMap {
 
     /// Sets an id; the same one may be said again by every m-line.
     pub(super) fn set(&mut self, extension: Extension, id: u8) -> Result<(), OfferError> {
-        let taken = Extension::ALL
-            .into_iter()
-            .any(|e| e != extension && self.id(e) == Some(id));
+        let taken = Extension::ALL.into_iter().any(|e| e != extension && self.id(e) == Some(id));
         if taken || self.id(extension).is_some_and(|known| known != id) {
             return Err(OfferError::ExtensionConflict { id });
         }
@@ -102,7 +100,5 @@ pub(super) fn parse(value: &str) -> Option<(u8, Extension)> {
     let id: u8 = words.next()?.split('/').next()?.parse().ok()?;
     let uri = words.next()?;
     let extension = Extension::ALL.into_iter().find(|e| e.uri() == uri)?;
-    (1..=ONE_BYTE_ID_MAX)
-        .contains(&id)
-        .then_some((id, extension))
+    (1..=ONE_BYTE_ID_MAX).contains(&id).then_some((id, extension))
 }

@@ -44,9 +44,7 @@ impl OfferCodec {
     /// The payload type that this RTX codec repairs.
     #[must_use]
     pub fn apt(&self) -> Option<u8> {
-        self.fmtp
-            .split(';')
-            .find_map(|p| p.trim().strip_prefix("apt=")?.trim().parse().ok())
+        self.fmtp.split(';').find_map(|p| p.trim().strip_prefix("apt=")?.trim().parse().ok())
     }
 }
 
@@ -95,22 +93,14 @@ impl Offer {
     /// See [`OfferError`]: each says what to do.
     pub fn parse(text: &str) -> Result<Self, OfferError> {
         if text.len() > OFFER_BYTES_MAX {
-            return Err(OfferError::TooLong {
-                bytes: text.len(),
-                max: OFFER_BYTES_MAX,
-            });
+            return Err(OfferError::TooLong { bytes: text.len(), max: OFFER_BYTES_MAX });
         }
         if text.bytes().filter(|b| *b == b'\n').count() > OFFER_LINES_MAX {
-            return Err(OfferError::TooManyLines {
-                max: OFFER_LINES_MAX,
-            });
+            return Err(OfferError::TooManyLines { max: OFFER_LINES_MAX });
         }
         let media_lines = text.lines().filter(|l| l.starts_with("m=")).count();
         if media_lines > MEDIA_LINES_MAX {
-            return Err(OfferError::TooManyMediaLines {
-                lines: media_lines,
-                max: MEDIA_LINES_MAX,
-            });
+            return Err(OfferError::TooManyMediaLines { lines: media_lines, max: MEDIA_LINES_MAX });
         }
         let sdp = SessionDescription::unmarshal(&mut std::io::Cursor::new(text.as_bytes()))
             .map_err(|e| OfferError::Syntax(e.to_string()))?;
@@ -135,25 +125,15 @@ impl Offer {
         }
         // RFC 8829 section 5.2.1: what describes the transport stands in the tagged m-section, the first of the group;
         // others may leave it out.
-        let first = bundle
-            .first()
-            .and_then(|mid| lines.iter().position(|l| l.mid == *mid));
-        let tagged = first
-            .and_then(|i| sdp.media_descriptions.get(i))
-            .map_or(&[][..], |m| &m.attributes);
+        let first = bundle.first().and_then(|mid| lines.iter().position(|l| l.mid == *mid));
+        let tagged =
+            first.and_then(|i| sdp.media_descriptions.get(i)).map_or(&[][..], |m| &m.attributes);
         if !has(tagged, "rtcp-mux") {
-            let mid = bundle
-                .first()
-                .map(|mid| (*mid).to_owned())
-                .unwrap_or_default();
+            let mid = bundle.first().map(|mid| (*mid).to_owned()).unwrap_or_default();
             return Err(OfferError::NoRtcpMux { mid });
         }
         let transport = read_transport(tagged, &sdp.attributes)?;
-        Ok(Self {
-            transport,
-            extensions,
-            lines,
-        })
+        Ok(Self { transport, extensions, lines })
     }
 }
 
@@ -266,16 +246,8 @@ fn read_rids(attributes: &[Attribute]) -> Vec<String> {
     }) else {
         return Vec::new();
     };
-    let first = |group: &str| {
-        group
-            .split(',')
-            .next()
-            .map(|r| r.trim_start_matches('~').to_owned())
-    };
-    list.split(';')
-        .filter_map(first)
-        .filter(|r| is_id(r) && declared(r))
-        .collect()
+    let first = |group: &str| group.split(',').next().map(|r| r.trim_start_matches('~').to_owned());
+    list.split(';').filter_map(first).filter(|r| is_id(r) && declared(r)).collect()
 }
 
 /// Announced SSRCs, RTX SSRCs paired with what they repair.
@@ -299,29 +271,17 @@ fn read_ssrcs(attributes: &[Attribute]) -> Vec<(u32, Option<u32>)> {
         if ssrcs.len() == crate::peer::limits::SSRCS_MAX {
             break;
         }
-        ssrcs.push((
-            ssrc,
-            pairs.iter().find(|(s, _)| *s == ssrc).map(|(_, rtx)| *rtx),
-        ));
+        ssrcs.push((ssrc, pairs.iter().find(|(s, _)| *s == ssrc).map(|(_, rtx)| *rtx)));
     }
     ssrcs
 }
 
 fn read_transport(media: &[Attribute], session: &[Attribute]) -> Result<RemoteIce, OfferError> {
     let either = |key: &'static str| values(media, key).chain(values(session, key));
-    let token = |v: &&str| {
-        v.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
-    };
+    let token = |v: &&str| v.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/');
     // RFC 8839 section 5.4: 4 to 256 and 22 to 256 ice-chars.
-    let ufrag = either("ice-ufrag")
-        .next()
-        .filter(token)
-        .filter(|v| (4..=256).contains(&v.len()));
-    let pwd = either("ice-pwd")
-        .next()
-        .filter(token)
-        .filter(|v| (22..=256).contains(&v.len()));
+    let ufrag = either("ice-ufrag").next().filter(token).filter(|v| (4..=256).contains(&v.len()));
+    let pwd = either("ice-pwd").next().filter(token).filter(|v| (22..=256).contains(&v.len()));
     let (Some(ufrag), Some(pwd)) = (ufrag, pwd) else {
         return Err(OfferError::NoIceCredentials);
     };
@@ -334,10 +294,6 @@ fn read_transport(media: &[Attribute], session: &[Attribute]) -> Result<RemoteIc
         ufrag: ufrag.to_owned(),
         pwd: pwd.to_owned(),
         fingerprint,
-        setup: if insists {
-            DtlsRole::Active
-        } else {
-            DtlsRole::Passive
-        },
+        setup: if insists { DtlsRole::Active } else { DtlsRole::Passive },
     })
 }

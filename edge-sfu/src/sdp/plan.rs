@@ -45,9 +45,7 @@ impl SourcePlan {
         if self.rids.is_empty() {
             return lowest;
         }
-        self.rids
-            .iter()
-            .fold(EncodingSet::NONE, |set, (_, e)| set.with(*e))
+        self.rids.iter().fold(EncodingSet::NONE, |set, (_, e)| set.with(*e))
     }
 }
 
@@ -91,25 +89,15 @@ pub fn plan(
             return LinePlan::Refused;
         }
         if let Some(published) = published(line) {
-            let source = may_publish
-                .then(|| source(line, published.kind.into()))
-                .flatten();
+            let source = may_publish.then(|| source(line, published.kind.into())).flatten();
             return source.map_or(LinePlan::Inactive, LinePlan::Source);
         }
         if !is_slot(line) {
             return LinePlan::Inactive;
         }
-        let role = if line.media == "audio" {
-            SlotRole::Audio
-        } else {
-            roles.next(&line.mid)
-        };
+        let role = if line.media == "audio" { SlotRole::Audio } else { roles.next(&line.mid) };
         let codecs = choose(line);
-        if codecs.is_empty() {
-            LinePlan::Inactive
-        } else {
-            LinePlan::Slot { role, codecs }
-        }
+        if codecs.is_empty() { LinePlan::Inactive } else { LinePlan::Slot { role, codecs } }
     };
     Ok(offer.lines.iter().map(plan_line).collect())
 }
@@ -127,11 +115,7 @@ fn check_publish(offer: &Offer, publish: &[PublishLine]) -> Result<(), OfferErro
         if line.media != if kind.is_audio() { "audio" } else { "video" } {
             return Err(OfferError::WrongKind { mid: mid(), kind });
         }
-        if publish
-            .iter()
-            .take(i)
-            .any(|other| other.kind == p.kind || other.mid == p.mid)
-        {
+        if publish.iter().take(i).any(|other| other.kind == p.kind || other.mid == p.mid) {
             return Err(OfferError::TwoOfAKind { kind });
         }
     }
@@ -150,12 +134,7 @@ struct VideoRoles<F> {
 
 impl<F: Fn(&str) -> Option<SlotRole>> VideoRoles<F> {
     fn new<'a>(slots: impl Iterator<Item = &'a OfferLine>, known: F) -> Self {
-        let mut roles = Self {
-            known,
-            main: false,
-            screen: false,
-            left: 0,
-        };
+        let mut roles = Self { known, main: false, screen: false, left: 0 };
         for line in slots.filter(|l| l.media == "video") {
             let role = (roles.known)(&line.mid);
             roles.left += 1;
@@ -183,32 +162,19 @@ impl<F: Fn(&str) -> Option<SlotRole>> VideoRoles<F> {
 
 fn source(line: &OfferLine, kind: TrackKind) -> Option<SourcePlan> {
     let codec = choose(line).into_iter().next()?;
-    let rids = if kind.is_audio() {
-        Vec::new()
-    } else {
-        encodings(&line.send_rids)
-    };
+    let rids = if kind.is_audio() { Vec::new() } else { encodings(&line.send_rids) };
     // Without the RID extension the encodings could not be told apart.
     let tellable = line.extensions.contains(&Extension::Rid);
-    Some(SourcePlan {
-        kind,
-        codec,
-        rids: if tellable { rids } else { Vec::new() },
-    })
+    Some(SourcePlan { kind, codec, rids: if tellable { rids } else { Vec::new() } })
 }
 
 /// What simulcast rids stand for: q, h, f where all are named so, else by their order, lowest first.
 fn encodings(rids: &[String]) -> Vec<(String, Encoding)> {
     let rids = &rids[..rids.len().min(Encoding::MAX_PER_TRACK)];
-    let named: Option<Vec<_>> = rids
-        .iter()
-        .map(|r| Encoding::from_rid(r).map(|e| (r.clone(), e)))
-        .collect();
+    let named: Option<Vec<_>> =
+        rids.iter().map(|r| Encoding::from_rid(r).map(|e| (r.clone(), e))).collect();
     named.unwrap_or_else(|| {
-        rids.iter()
-            .enumerate()
-            .map(|(i, r)| (r.clone(), Encoding(i as u8)))
-            .collect()
+        rids.iter().enumerate().map(|(i, r)| (r.clone(), Encoding(i as u8))).collect()
     })
 }
 
@@ -235,10 +201,7 @@ fn choose(line: &OfferLine) -> Vec<Chosen> {
         if chosen.iter().any(|c| c.codec == codec) {
             continue;
         }
-        let rtx = line
-            .codecs
-            .iter()
-            .find(|c| c.name == "rtx" && c.apt() == Some(offered.pt));
+        let rtx = line.codecs.iter().find(|c| c.name == "rtx" && c.apt() == Some(offered.pt));
         chosen.push(Chosen {
             codec,
             pt: offered.pt,

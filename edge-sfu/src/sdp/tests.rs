@@ -17,13 +17,7 @@ const ATTENDEE: &str = include_str!("../../tests/fixtures/chromium_attendee.sdp"
 const BARE: &str = include_str!("../../tests/fixtures/chromium_bare.sdp");
 
 fn publish(lines: &[(&str, TrackKindJson)]) -> Vec<PublishLine> {
-    lines
-        .iter()
-        .map(|(mid, kind)| PublishLine {
-            mid: (*mid).to_owned(),
-            kind: *kind,
-        })
-        .collect()
+    lines.iter().map(|(mid, kind)| PublishLine { mid: (*mid).to_owned(), kind: *kind }).collect()
 }
 
 fn all_kinds() -> Vec<PublishLine> {
@@ -48,9 +42,7 @@ fn roles(plans: &[LinePlan]) -> Vec<SlotRole> {
 
 /// The SDK's offer without the lines that start with `prefix`.
 fn without(prefix: &str) -> String {
-    SDK.split_inclusive('\n')
-        .filter(|l| !l.starts_with(prefix))
-        .collect()
+    SDK.split_inclusive('\n').filter(|l| !l.starts_with(prefix)).collect()
 }
 
 #[test]
@@ -94,10 +86,7 @@ fn own_tracks_become_sources_and_the_rest_slots() {
 #[test]
 fn few_video_slots_reserve_none_for_the_screen() {
     let plans = planned(BARE, &publish(&[("0", TrackKindJson::Mic)])).unwrap();
-    assert_eq!(
-        roles(&plans),
-        [SlotRole::Audio, SlotRole::Main, SlotRole::Strip]
-    );
+    assert_eq!(roles(&plans), [SlotRole::Audio, SlotRole::Main, SlotRole::Strip]);
     assert_eq!(plans[1], LinePlan::Inactive, "sends, but was not announced");
     assert_eq!(plans[6], LinePlan::Refused, "data channel");
 }
@@ -128,22 +117,15 @@ fn foreign_rids_are_ordered_as_offered_and_at_most_three() {
         .replace("a=rid:q send", "a=rid:lo send\r\na=rid:xx send")
         .replace("a=simulcast:send q;h;f", "a=simulcast:send lo,q;~h;f;xx");
     let plans = planned(&renamed, &all_kinds()).unwrap();
-    let LinePlan::Source(camera) = &plans[1] else {
-        panic!("{:?}", plans[1])
-    };
+    let LinePlan::Source(camera) = &plans[1] else { panic!("{:?}", plans[1]) };
     let rids: Vec<_> = camera.rids.iter().map(|(r, e)| (r.as_str(), *e)).collect();
-    assert_eq!(
-        rids,
-        [("lo", Encoding::Q), ("h", Encoding::H), ("f", Encoding::F)]
-    );
+    assert_eq!(rids, [("lo", Encoding::Q), ("h", Encoding::H), ("f", Encoding::F)]);
 }
 
 #[test]
 fn without_vp8_other_codecs_pass_unread() {
     let plans = planned(&BARE.replace("VP8/90000", "XYZ/90000"), &[]).unwrap();
-    let LinePlan::Slot { codecs, .. } = &plans[4] else {
-        panic!()
-    };
+    let LinePlan::Slot { codecs, .. } = &plans[4] else { panic!() };
     let names: Vec<_> = codecs.iter().map(|c| c.codec).collect();
     assert_eq!(names, [Codec::Vp9, Codec::H264, Codec::Av1]);
     assert!(codecs.iter().all(|c| c.rtx.is_some()));
@@ -164,10 +146,7 @@ fn transport_attributes_may_stand_once() {
         .split_inclusive('\n')
         .filter(|l| !transport.iter().any(|t| l.starts_with(t)))
         .collect();
-    assert!(
-        Offer::parse(&format!("{session}{first}{bare}")).is_ok(),
-        "RFC 8829 section 5.2.2"
-    );
+    assert!(Offer::parse(&format!("{session}{first}{bare}")).is_ok(), "RFC 8829 section 5.2.2");
 }
 
 #[test]
@@ -178,65 +157,32 @@ fn bad_offers_are_refused_with_a_reason() {
     let lines = SDK.replace("s=-\r\n", &format!("s=-\r\n{}", "a=x\r\n".repeat(3_000)));
     assert!(matches!(parse(&lines), OfferError::TooManyLines { .. }));
     let many = format!("{SDK}{}", "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n".repeat(45));
-    assert!(matches!(
-        parse(&many),
-        OfferError::TooManyMediaLines { lines: 65, .. }
-    ));
+    assert!(matches!(parse(&many), OfferError::TooManyMediaLines { lines: 65, .. }));
     assert!(matches!(parse("hello"), OfferError::Syntax(_)));
-    assert!(matches!(
-        parse(""),
-        OfferError::Syntax(_) | OfferError::NoMedia
-    ));
-    assert_eq!(
-        parse(&without("a=group")),
-        OfferError::NoBundle { mid: "0".into() }
-    );
+    assert!(matches!(parse(""), OfferError::Syntax(_) | OfferError::NoMedia));
+    assert_eq!(parse(&without("a=group")), OfferError::NoBundle { mid: "0".into() });
     let outside = SDK.replace("a=group:BUNDLE 0 1 2 3 ", "a=group:BUNDLE 0 1 2 ");
     assert_eq!(parse(&outside), OfferError::NoBundle { mid: "3".into() });
-    assert_eq!(
-        parse(&without("a=rtcp-mux")),
-        OfferError::NoRtcpMux { mid: "0".into() }
-    );
+    assert_eq!(parse(&without("a=rtcp-mux")), OfferError::NoRtcpMux { mid: "0".into() });
     assert_eq!(parse(&without("a=fingerprint")), OfferError::NoFingerprint);
-    assert_eq!(
-        parse(&SDK.replace("sha-256", "sha-1")),
-        OfferError::NoFingerprint
-    );
+    assert_eq!(parse(&SDK.replace("sha-256", "sha-1")), OfferError::NoFingerprint);
     assert_eq!(parse(&without("a=ice-ufrag")), OfferError::NoIceCredentials);
     assert_eq!(parse(&without("a=ice-pwd")), OfferError::NoIceCredentials);
-    assert_eq!(
-        parse(&SDK.replace("a=mid:4\r", "a=mid:3\r")),
-        OfferError::BadMid { index: 4 }
-    );
+    assert_eq!(parse(&SDK.replace("a=mid:4\r", "a=mid:3\r")), OfferError::BadMid { index: 4 });
     assert_eq!(parse(&without("a=mid")), OfferError::BadMid { index: 0 });
     let conflict = SDK.replacen("a=extmap:3 ", "a=extmap:10 ", 2);
-    assert!(matches!(
-        parse(&conflict),
-        OfferError::ExtensionConflict { .. }
-    ));
+    assert!(matches!(parse(&conflict), OfferError::ExtensionConflict { .. }));
 }
 
 #[test]
 fn publish_lines_must_fit_the_offer() {
     let refused = |lines: &[(&str, TrackKindJson)]| planned(SDK, &publish(lines)).unwrap_err();
     let (mic, camera) = (TrackKindJson::Mic, TrackKindJson::Camera);
-    assert_eq!(
-        refused(&[("99", mic)]),
-        OfferError::UnknownMid { mid: "99".into() }
-    );
-    assert_eq!(
-        refused(&[("3", mic)]),
-        OfferError::UnknownMid { mid: "3".into() },
-        "receives only"
-    );
-    let wrong = OfferError::WrongKind {
-        mid: "0".into(),
-        kind: TrackKind::Camera,
-    };
+    assert_eq!(refused(&[("99", mic)]), OfferError::UnknownMid { mid: "99".into() });
+    assert_eq!(refused(&[("3", mic)]), OfferError::UnknownMid { mid: "3".into() }, "receives only");
+    let wrong = OfferError::WrongKind { mid: "0".into(), kind: TrackKind::Camera };
     assert_eq!(refused(&[("0", camera)]), wrong);
-    let two = OfferError::TwoOfAKind {
-        kind: TrackKind::Camera,
-    };
+    let two = OfferError::TwoOfAKind { kind: TrackKind::Camera };
     assert_eq!(refused(&[("1", camera), ("2", camera)]), two);
 }
 

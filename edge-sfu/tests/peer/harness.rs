@@ -79,27 +79,16 @@ impl PeerSink for Seen {
     fn event(&mut self, event: PeerEvent<'_>) {
         self.events.push(match event {
             PeerEvent::Connected => Event::Connected,
-            PeerEvent::SourceActive {
-                kind,
-                encoding,
-                ssrc,
-            } => Event::Active(kind, encoding, ssrc),
-            PeerEvent::SenderReport {
-                kind,
-                encoding,
-                ntp,
-                rtp,
-                ..
-            } => Event::SenderReport(kind, encoding, ntp, rtp),
+            PeerEvent::SourceActive { kind, encoding, ssrc } => Event::Active(kind, encoding, ssrc),
+            PeerEvent::SenderReport { kind, encoding, ntp, rtp, .. } => {
+                Event::SenderReport(kind, encoding, ntp, rtp)
+            }
             PeerEvent::Nack { slot, seqs } => Event::Nack(slot, seqs.to_vec()),
             PeerEvent::KeyframeRequest { slot } => Event::Keyframe(slot),
             PeerEvent::Remb { bps } => Event::Remb(bps),
-            PeerEvent::ReceiverReport {
-                slot,
-                fraction_lost,
-                round_trip,
-                ..
-            } => Event::Report(slot, fraction_lost, round_trip),
+            PeerEvent::ReceiverReport { slot, fraction_lost, round_trip, .. } => {
+                Event::Report(slot, fraction_lost, round_trip)
+            }
             PeerEvent::TwccFeedback(fci) => Event::Twcc(fci.to_vec()),
             other => Event::Other(format!("{other:?}")),
         });
@@ -124,14 +113,7 @@ pub(crate) struct Sent<'a> {
 
 impl<'a> Sent<'a> {
     pub(crate) fn new(pt: u8, ssrc: u32, seq: u16, payload: &'a [u8]) -> Self {
-        Self {
-            pt,
-            ssrc,
-            seq,
-            extensions: &[],
-            payload,
-            padding: None,
-        }
+        Self { pt, ssrc, seq, extensions: &[], payload, padding: None }
     }
 
     pub(crate) fn with(self, extensions: &'a [(u8, &'a [u8])]) -> Self {
@@ -174,26 +156,13 @@ pub(crate) fn addr(port: u16) -> SocketAddr {
 }
 
 pub(crate) fn all_kinds() -> Vec<PublishLine> {
-    let kinds = [
-        TrackKindJson::Mic,
-        TrackKindJson::Camera,
-        TrackKindJson::Screen,
-    ];
-    kinds
-        .into_iter()
-        .zip(0..)
-        .map(|(kind, i)| PublishLine {
-            mid: i.to_string(),
-            kind,
-        })
-        .collect()
+    let kinds = [TrackKindJson::Mic, TrackKindJson::Camera, TrackKindJson::Screen];
+    kinds.into_iter().zip(0..).map(|(kind, i)| PublishLine { mid: i.to_string(), kind }).collect()
 }
 
 pub(crate) fn datagrams(net: &Net) -> Vec<Vec<u8>> {
     let bursts = net.transmits();
-    bursts
-        .flat_map(|(t, bytes)| bytes.chunks(t.segment).map(<[u8]>::to_vec))
-        .collect()
+    bursts.flat_map(|(t, bytes)| bytes.chunks(t.segment).map(<[u8]>::to_vec)).collect()
 }
 
 impl Pair {
@@ -204,34 +173,14 @@ impl Pair {
 
     pub(crate) fn with_offer(offer: &str, publish: &[PublishLine], may_publish: bool) -> Self {
         let wall = NtpTime::from_unix(Duration::from_secs(1_790_000_000));
-        let now = Now {
-            mono: Instant::now(),
-            wall,
-        };
+        let now = Now { mono: Instant::now(), wall };
         let mut rng = StdRng::seed_from_u64(7);
-        let config = PeerConfig {
-            transport: TransportConfig::clear(vec![addr(5_000)]),
-        };
+        let config = PeerConfig { transport: TransportConfig::clear(vec![addr(5_000)]) };
         let participant = ParticipantId::new(NodeId(1), 9);
-        let (peer, answer) = Peer::accept(
-            now,
-            &config,
-            participant,
-            offer,
-            publish,
-            may_publish,
-            &mut rng,
-        )
-        .unwrap();
+        let (peer, answer) =
+            Peer::accept(now, &config, participant, offer, publish, may_publish, &mut rng).unwrap();
         let client = client(now, peer.local_ice(), "CyNK");
-        let mut pair = Self {
-            now,
-            peer,
-            answer,
-            client,
-            rng,
-            seen: Seen::default(),
-        };
+        let mut pair = Self { now, peer, answer, client, rng, seen: Seen::default() };
         let mut net = Net::new();
         pair.client.on_deadline(now, &mut net);
         pair.carry(net);
@@ -245,8 +194,7 @@ impl Pair {
         loop {
             let mut down = Net::new();
             for mut data in datagrams(&up) {
-                self.peer
-                    .handle_datagram(self.now, addr(1), &mut data, &mut down, &mut self.seen);
+                self.peer.handle_datagram(self.now, addr(1), &mut data, &mut down, &mut self.seen);
             }
             if down.is_empty() {
                 return received;

@@ -36,13 +36,9 @@ fn packets_and_feedback_pass_without_allocating() {
     pair.send(&Sent::new(VP8, 50, 1, KEY).with(&ids));
     let mut up = Net::new();
     for seq in [2, 3, 5, 6] {
-        pair.client
-            .send(&mut up, &Sent::new(VP8, 50, seq, DELTA).bytes())
-            .unwrap();
+        pair.client.send(&mut up, &Sent::new(VP8, 50, seq, DELTA).bytes()).unwrap();
     }
-    pair.client
-        .send(&mut up, &Sent::new(OPUS, MIC_SSRC, 1, &[1]).bytes())
-        .unwrap();
+    pair.client.send(&mut up, &Sent::new(OPUS, MIC_SSRC, 1, &[1]).bytes()).unwrap();
     pair.client.send(&mut up, &nack).unwrap();
     let mut arriving = datagrams(&up);
     let (mut net, mut sink) = (Net::new(), Count::default());
@@ -57,8 +53,7 @@ fn packets_and_feedback_pass_without_allocating() {
                 peer.handle_datagram(now, addr(1), data, net, sink);
             }
             for seq in seqs {
-                peer.write_rtp(now, SlotIndex(3), &picture(seq), net)
-                    .unwrap();
+                peer.write_rtp(now, SlotIndex(3), &picture(seq), net).unwrap();
                 peer.write_rtp(now, SlotIndex(0), &voice(seq), net).unwrap();
             }
         });
@@ -66,9 +61,5 @@ fn packets_and_feedback_pass_without_allocating() {
     };
     run(first, 1..5);
     assert_eq!(run(arriving, 5..30), 0);
-    assert_eq!(
-        (sink.0, sink.1),
-        (5, 2),
-        "packets; the mic became active, and a NACK"
-    );
+    assert_eq!((sink.0, sink.1), (5, 2), "packets; the mic became active, and a NACK");
 }

@@ -27,22 +27,15 @@ fn read<T: Clone + 'static>(received: &[Vec<u8>]) -> Vec<T> {
     let parse =
         |data: &Vec<u8>| rtc_rtcp::packet::unmarshal(&mut Bytes::copy_from_slice(data)).unwrap();
     let all = received.iter().flat_map(parse);
-    all.filter_map(|p| p.as_any().downcast_ref::<T>().cloned())
-        .collect()
+    all.filter_map(|p| p.as_any().downcast_ref::<T>().cloned()).collect()
 }
 
 #[test]
 fn feedback_about_slots_becomes_events() {
     let mut pair = Pair::connected();
     let media_ssrc = pair.peer.slots()[3].ssrc;
-    let nacks = vec![NackPair {
-        packet_id: 65_535,
-        lost_packets: 0b101,
-    }];
-    let fir = vec![FirEntry {
-        ssrc: media_ssrc,
-        sequence_number: 1,
-    }];
+    let nacks = vec![NackPair { packet_id: 65_535, lost_packets: 0b101 }];
+    let fir = vec![FirEntry { ssrc: media_ssrc, sequence_number: 1 }];
     let remb = ReceiverEstimatedMaximumBitrate {
         bitrate: 1_000_000.0,
         ssrcs: vec![media_ssrc],
@@ -52,20 +45,9 @@ fn feedback_about_slots_becomes_events() {
         &mut pair,
         vec![
             Box::new(ReceiverReport::default()),
-            Box::new(TransportLayerNack {
-                sender_ssrc: 1,
-                media_ssrc,
-                nacks,
-            }),
-            Box::new(PictureLossIndication {
-                sender_ssrc: 1,
-                media_ssrc,
-            }),
-            Box::new(FullIntraRequest {
-                sender_ssrc: 1,
-                media_ssrc: 0,
-                fir,
-            }),
+            Box::new(TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks }),
+            Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc }),
+            Box::new(FullIntraRequest { sender_ssrc: 1, media_ssrc: 0, fir }),
             Box::new(remb),
         ],
     );
@@ -81,26 +63,13 @@ fn feedback_about_slots_becomes_events() {
 #[test]
 fn feedback_about_strangers_is_ignored() {
     let mut pair = Pair::connected();
-    let nacks = vec![NackPair {
-        packet_id: 1,
-        lost_packets: 0,
-    }];
+    let nacks = vec![NackPair { packet_id: 1, lost_packets: 0 }];
     send(
         &mut pair,
         vec![
-            Box::new(TransportLayerNack {
-                sender_ssrc: 1,
-                media_ssrc: 9,
-                nacks,
-            }),
-            Box::new(PictureLossIndication {
-                sender_ssrc: 1,
-                media_ssrc: 9,
-            }),
-            Box::new(SenderReport {
-                ssrc: 9,
-                ..Default::default()
-            }),
+            Box::new(TransportLayerNack { sender_ssrc: 1, media_ssrc: 9, nacks }),
+            Box::new(PictureLossIndication { sender_ssrc: 1, media_ssrc: 9 }),
+            Box::new(SenderReport { ssrc: 9, ..Default::default() }),
         ],
     );
     assert_eq!((pair.events().len(), pair.drops().len()), (0, 0));
@@ -110,31 +79,11 @@ fn feedback_about_strangers_is_ignored() {
 fn a_flood_of_nacks_is_cut() {
     let mut pair = Pair::connected();
     let media_ssrc = pair.peer.slots()[3].ssrc;
-    let nacks = (0..100)
-        .map(|i| NackPair {
-            packet_id: i * 17,
-            lost_packets: 0xffff,
-        })
-        .collect();
-    send(
-        &mut pair,
-        vec![Box::new(TransportLayerNack {
-            sender_ssrc: 1,
-            media_ssrc,
-            nacks,
-        })],
-    );
+    let nacks = (0..100).map(|i| NackPair { packet_id: i * 17, lost_packets: 0xffff }).collect();
+    send(&mut pair, vec![Box::new(TransportLayerNack { sender_ssrc: 1, media_ssrc, nacks })]);
     let events = pair.events();
-    let asked: usize = events
-        .iter()
-        .map(|e| {
-            if let Event::Nack(_, seqs) = e {
-                seqs.len()
-            } else {
-                0
-            }
-        })
-        .sum();
+    let asked: usize =
+        events.iter().map(|e| if let Event::Nack(_, seqs) = e { seqs.len() } else { 0 }).sum();
     assert_eq!((events.len(), asked), (4, 272));
     assert_eq!(pair.drops(), [DropReason::Limit]);
 }
@@ -154,20 +103,11 @@ fn a_report_tells_loss_and_round_trip() {
         delay: 65_536 / 50, // 20 ms
         ..Default::default()
     };
-    let report = ReceiverReport {
-        ssrc: 1,
-        reports: vec![block],
-        ..Default::default()
-    };
+    let report = ReceiverReport { ssrc: 1, reports: vec![block], ..Default::default() };
     send(&mut pair, vec![Box::new(report)]);
     let events = pair.events();
-    let [Event::Report(MAIN, 13, Some(round_trip))] = events[..] else {
-        panic!("{events:?}")
-    };
-    assert!(
-        (59..=61).contains(&round_trip.as_millis()),
-        "{round_trip:?}"
-    );
+    let [Event::Report(MAIN, 13, Some(round_trip))] = events[..] else { panic!("{events:?}") };
+    assert!((59..=61).contains(&round_trip.as_millis()), "{round_trip:?}");
     assert_eq!(pair.peer.round_trip(), Some(round_trip));
 }
 
@@ -202,26 +142,13 @@ fn a_sender_report_of_a_source_is_passed_on_and_echoed() {
     pair.send(&Sent::new(VP8, SCREEN_SSRC, 1, KEY));
     pair.events();
     let ntp = NtpTime(0x1111_2222_3333_4444);
-    let report = SenderReport {
-        ssrc: SCREEN_SSRC,
-        ntp_time: ntp.0,
-        rtp_time: 55,
-        ..Default::default()
-    };
+    let report =
+        SenderReport { ssrc: SCREEN_SSRC, ntp_time: ntp.0, rtp_time: 55, ..Default::default() };
     send(&mut pair, vec![Box::new(report)]);
-    assert_eq!(
-        pair.events(),
-        [Event::SenderReport(TrackKind::Screen, Encoding(0), ntp, 55)]
-    );
+    assert_eq!(pair.events(), [Event::SenderReport(TrackKind::Screen, Encoding(0), ntp, 55)]);
     let received = pair.wait(Duration::from_millis(1_000));
-    let block = read::<ReceiverReport>(&received)
-        .remove(0)
-        .reports
-        .remove(0);
-    assert_eq!(
-        (block.ssrc, block.last_sender_report),
-        (SCREEN_SSRC, 0x2222_3333)
-    );
+    let block = read::<ReceiverReport>(&received).remove(0).reports.remove(0);
+    assert_eq!((block.ssrc, block.last_sender_report), (SCREEN_SSRC, 0x2222_3333));
     let delay_ms = block.delay / 66;
     assert!((980..=1_000).contains(&delay_ms), "{delay_ms} ms");
 }
@@ -236,11 +163,7 @@ fn lost_video_is_asked_for_and_lost_sound_is_not() {
     let received = pair.wait(Duration::from_millis(150));
     let nacks = read::<TransportLayerNack>(&received);
     assert!(!nacks.is_empty() && nacks.iter().all(|n| n.media_ssrc == SCREEN_SSRC));
-    let first: Vec<u16> = nacks[0]
-        .nacks
-        .iter()
-        .flat_map(NackPair::packet_list)
-        .collect();
+    let first: Vec<u16> = nacks[0].nacks.iter().flat_map(NackPair::packet_list).collect();
     assert_eq!(first, [3, 4]);
     assert!(pair.peer.counters().nacks_out >= 2);
 }
@@ -256,13 +179,7 @@ fn arrivals_are_fed_back_to_the_publisher() {
     let received = pair.wait(Duration::from_millis(200));
     let feedback = read::<TransportLayerCc>(&received);
     assert_eq!(feedback.len(), 1);
-    assert_eq!(
-        (
-            feedback[0].base_sequence_number,
-            feedback[0].packet_status_count
-        ),
-        (100, 4)
-    );
+    assert_eq!((feedback[0].base_sequence_number, feedback[0].packet_status_count), (100, 4));
     let deltas_us: Vec<i64> = feedback[0].recv_deltas.iter().map(|d| d.delta).collect();
     assert_eq!(deltas_us.len(), 3);
     assert_eq!(deltas_us[1..], [5_000, 7_000]);

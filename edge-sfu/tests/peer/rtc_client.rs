@@ -68,16 +68,9 @@ fn codec(audio: bool) -> RTCRtpCodec {
 }
 
 fn track(audio: bool, ssrc: u32) -> MediaStreamTrack {
-    let kind = if audio {
-        RtpCodecKind::Audio
-    } else {
-        RtpCodecKind::Video
-    };
+    let kind = if audio { RtpCodecKind::Audio } else { RtpCodecKind::Video };
     let coding = RTCRtpEncodingParameters {
-        rtp_coding_parameters: RTCRtpCodingParameters {
-            ssrc: Some(ssrc),
-            ..Default::default()
-        },
+        rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
         codec: codec(audio),
         ..Default::default()
     };
@@ -113,17 +106,9 @@ impl Client {
             pc.add_track(track(true, MIC)).unwrap(),
             pc.add_track(track(false, CAMERA)).unwrap(),
         ];
-        for kind in [
-            RtpCodecKind::Audio,
-            RtpCodecKind::Video,
-            RtpCodecKind::Video,
-        ] {
+        for kind in [RtpCodecKind::Audio, RtpCodecKind::Video, RtpCodecKind::Video] {
             let direction = RTCRtpTransceiverDirection::Recvonly;
-            let init = RTCRtpTransceiverInit {
-                direction,
-                streams: vec![],
-                send_encodings: vec![],
-            };
+            let init = RTCRtpTransceiverInit { direction, streams: vec![], send_encodings: vec![] };
             pc.add_transceiver_from_kind(kind, Some(init)).unwrap();
         }
         let base_config = CandidateConfig {
@@ -133,21 +118,10 @@ impl Client {
             component: 1,
             ..Default::default()
         };
-        let host = CandidateHostConfig {
-            base_config,
-            ..Default::default()
-        };
+        let host = CandidateHostConfig { base_config, ..Default::default() };
         let candidate = RTCIceCandidate::from(&host.new_candidate_host().unwrap());
-        pc.add_local_candidate(candidate.to_json().unwrap())
-            .unwrap();
-        Self {
-            pc,
-            senders,
-            addr,
-            connected: false,
-            rtp: Vec::new(),
-            rtcp: Vec::new(),
-        }
+        pc.add_local_candidate(candidate.to_json().unwrap()).unwrap();
+        Self { pc, senders, addr, connected: false, rtp: Vec::new(), rtcp: Vec::new() }
     }
 
     fn offer(&mut self, now: Instant) -> String {
@@ -169,11 +143,7 @@ impl Client {
             transport_protocol: TransportProtocol::UDP,
         };
         let message = BytesMut::from(data);
-        let _ = self.pc.handle_read(TaggedBytesMut {
-            now,
-            transport,
-            message,
-        });
+        let _ = self.pc.handle_read(TaggedBytesMut { now, transport, message });
         self.drain();
     }
 
@@ -202,16 +172,9 @@ impl Client {
             ssrc,
             ..Default::default()
         };
-        let packet = rtc::rtp::packet::Packet {
-            header,
-            payload: Bytes::copy_from_slice(payload),
-        };
+        let packet = rtc::rtp::packet::Packet { header, payload: Bytes::copy_from_slice(payload) };
         let sender = self.senders[sender];
-        self.pc
-            .rtp_sender(sender)
-            .unwrap()
-            .write_rtp(now, packet)
-            .unwrap();
+        self.pc.rtp_sender(sender).unwrap().write_rtp(now, packet).unwrap();
     }
 }
 
@@ -230,21 +193,13 @@ struct World {
 impl World {
     fn connected() -> Self {
         let wall = NtpTime::from_unix(Duration::from_secs(1_790_000_000));
-        let now = Now {
-            mono: Instant::now(),
-            wall,
-        };
+        let now = Now { mono: Instant::now(), wall };
         let mut client = Client::new(now.mono);
         let offer = client.offer(now.mono);
         let kinds = [TrackKindJson::Mic, TrackKindJson::Camera];
         let mids = offer.lines().filter_map(|l| l.strip_prefix("a=mid:"));
-        let publish: Vec<_> = mids
-            .zip(kinds)
-            .map(|(mid, kind)| PublishLine {
-                mid: mid.to_owned(),
-                kind,
-            })
-            .collect();
+        let publish: Vec<_> =
+            mids.zip(kinds).map(|(mid, kind)| PublishLine { mid: mid.to_owned(), kind }).collect();
         let mut rng = StdRng::seed_from_u64(3);
         let id = ParticipantId(0x0010_0001);
         let (peer, answer) =
@@ -253,26 +208,15 @@ impl World {
         let mut gate = Gate::new();
         gate.register(KEY, peer.local_ice()).unwrap();
         let seen = Seen::default();
-        let mut world = Self {
-            now,
-            gate,
-            peer,
-            answer,
-            client,
-            seen,
-            net: Net::new(),
-            lose_after: None,
-        };
+        let mut world =
+            Self { now, gate, peer, answer, client, seen, net: Net::new(), lose_after: None };
         for _ in 0..400 {
             if world.client.connected && world.peer.is_connected() {
                 break;
             }
             world.step();
         }
-        assert!(
-            world.client.connected && world.peer.is_connected(),
-            "no connection after 2 s"
-        );
+        assert!(world.client.connected && world.peer.is_connected(), "no connection after 2 s");
         assert!(world.seen.events.contains(&Event::Connected));
         world.seen.events.clear();
         world
@@ -293,27 +237,18 @@ impl World {
                 None => {}
             }
             self.gate.route(self.now, self.client.addr, &data).unwrap();
-            let Self {
-                peer, net, seen, ..
-            } = self;
+            let Self { peer, net, seen, .. } = self;
             peer.handle_datagram(self.now, self.client.addr, &mut data, net, seen);
         }
         for data in down {
             self.client.handle(self.now.mono, &data);
         }
         self.now = self.now.plus(STEP);
-        let Self {
-            peer, net, seen, ..
-        } = self;
+        let Self { peer, net, seen, .. } = self;
         if peer.deadline().is_some_and(|at| at <= self.now.mono) {
             peer.on_deadline(self.now, net, seen);
         }
-        if self
-            .client
-            .pc
-            .poll_timeout()
-            .is_some_and(|at| at <= self.now.mono)
-        {
+        if self.client.pc.poll_timeout().is_some_and(|at| at <= self.now.mono) {
             let _ = self.client.pc.handle_timeout(self.now.mono);
         }
         self.client.drain();
@@ -334,31 +269,19 @@ impl World {
 #[test]
 fn a_client_publishes_and_receives() {
     let mut world = World::connected();
-    assert_eq!(
-        (world.answer.slots.len(), world.answer.sources.len()),
-        (3, 2)
-    );
+    assert_eq!((world.answer.slots.len(), world.answer.sources.len()), (3, 2));
     let (opus, vp8) = (world.pt("opus/48000"), world.pt("VP8/90000"));
     for seq in 1..=20 {
         let now = world.now.mono;
         world.client.send(now, 0, opus, MIC, seq, &[9, 9]);
-        world
-            .client
-            .send(now, 1, vp8, CAMERA, seq, &[0x10, 0x00, 1, 2]);
+        world.client.send(now, 1, vp8, CAMERA, seq, &[0x10, 0x00, 1, 2]);
         world.step();
     }
     world.steps(2);
     assert_eq!(world.seen.drops, []);
     let count = |kind| world.seen.packets.iter().filter(|p| p.kind == kind).count();
     assert_eq!((count(TrackKind::Mic), count(TrackKind::Camera)), (20, 20));
-    assert!(
-        world
-            .seen
-            .packets
-            .iter()
-            .filter(|p| p.kind == TrackKind::Camera)
-            .all(|p| p.key)
-    );
+    assert!(world.seen.packets.iter().filter(|p| p.kind == TrackKind::Camera).all(|p| p.key));
 
     let packet = SlotPacket {
         marker: true,
@@ -375,30 +298,14 @@ fn a_client_publishes_and_receives() {
     };
     for seq in 500..520 {
         let packet = SlotPacket { seq, ..packet };
-        world
-            .peer
-            .write_rtp(world.now, SlotIndex(1), &packet, &mut world.net)
-            .unwrap();
-        let voice = SlotPacket {
-            seq,
-            codec: Codec::Opus,
-            payload: &[1, 2],
-            ..packet
-        };
-        world
-            .peer
-            .write_rtp(world.now, SlotIndex(0), &voice, &mut world.net)
-            .unwrap();
+        world.peer.write_rtp(world.now, SlotIndex(1), &packet, &mut world.net).unwrap();
+        let voice = SlotPacket { seq, codec: Codec::Opus, payload: &[1, 2], ..packet };
+        world.peer.write_rtp(world.now, SlotIndex(0), &voice, &mut world.net).unwrap();
         world.step();
     }
     world.steps(3);
     let ssrc = world.peer.slots()[1].ssrc;
-    let pictures: Vec<_> = world
-        .client
-        .rtp
-        .iter()
-        .filter(|p| p.header.ssrc == ssrc)
-        .collect();
+    let pictures: Vec<_> = world.client.rtp.iter().filter(|p| p.header.ssrc == ssrc).collect();
     assert_eq!((world.client.rtp.len(), pictures.len()), (40, 20));
     assert_eq!(pictures[0].header.csrc, [0x0020_0002]);
     assert_eq!(&pictures[0].payload[..], packet.payload);
@@ -411,13 +318,9 @@ fn both_sides_report_and_feed_back() {
     for seq in 1..=600u16 {
         let (now, wall) = (world.now.mono, world.now.wall);
         if seq % 100 == 0 {
-            world
-                .peer
-                .write_sender_report(world.now, SlotIndex(1), wall, 1, &mut world.net);
+            world.peer.write_sender_report(world.now, SlotIndex(1), wall, 1, &mut world.net);
         }
-        world
-            .client
-            .send(now, 1, vp8, CAMERA, seq, &[0x10, 0x00, 1, 2]);
+        world.client.send(now, 1, vp8, CAMERA, seq, &[0x10, 0x00, 1, 2]);
         let packet = SlotPacket {
             marker: true,
             seq,
@@ -431,35 +334,18 @@ fn both_sides_report_and_feed_back() {
             retransmission: false,
             payload: &[0x10, 0x00, 3],
         };
-        world
-            .peer
-            .write_rtp(world.now, SlotIndex(1), &packet, &mut world.net)
-            .unwrap();
+        world.peer.write_rtp(world.now, SlotIndex(1), &packet, &mut world.net).unwrap();
         world.step();
     }
     let events = &world.seen.events;
     let reported = |e: &Event| matches!(e, Event::SenderReport(TrackKind::Camera, ..));
     assert!(events.iter().any(reported), "sender reports of the camera");
     let main = SlotIndex(1);
-    assert!(
-        events
-            .iter()
-            .any(|e| matches!(e, Event::Report(slot, 0, _) if *slot == main))
-    );
-    assert!(
-        events.iter().any(|e| matches!(e, Event::Twcc(_))),
-        "feedback about the slot"
-    );
-    let rtt = world
-        .peer
-        .round_trip()
-        .expect("a sender report was answered");
+    assert!(events.iter().any(|e| matches!(e, Event::Report(slot, 0, _) if *slot == main)));
+    assert!(events.iter().any(|e| matches!(e, Event::Twcc(_))), "feedback about the slot");
+    let rtt = world.peer.round_trip().expect("a sender report was answered");
     assert!(rtt <= STEP * 4, "{rtt:?}");
-    assert!(
-        world.peer.counters().feedbacks_out >= 20,
-        "{:?}",
-        world.peer.counters()
-    );
+    assert!(world.peer.counters().feedbacks_out >= 20, "{:?}", world.peer.counters());
     assert_eq!(world.seen.drops, []);
 }
 
@@ -472,9 +358,7 @@ fn a_lost_packet_of_the_camera_is_asked_for_and_comes_by_rtx() {
         if seq == 30 {
             world.lose_after = Some(0);
         }
-        world
-            .client
-            .send(now, 1, vp8, CAMERA, seq, &[0x10, 0x00, seq as u8]);
+        world.client.send(now, 1, vp8, CAMERA, seq, &[0x10, 0x00, seq as u8]);
         world.step();
     }
     world.steps(60);

@@ -1,6 +1,7 @@
 //! Packets of the participant.
 
 use crate::harness::*;
+use proptest::prelude::*;
 use relay_proto::{Encoding, TrackKind};
 use sfu_core::DropReason;
 
@@ -12,24 +13,13 @@ fn camera(rid: &'static [u8]) -> [(u8, &'static [u8]); 2] {
 fn an_encoding_is_bound_by_mid_and_rid_then_known_by_ssrc() {
     let mut pair = Pair::connected();
     pair.send(&Sent::new(VP8, 50, 1, KEY));
-    assert_eq!(
-        pair.drops(),
-        [DropReason::UnknownSource],
-        "nothing says what it is"
-    );
+    assert_eq!(pair.drops(), [DropReason::UnknownSource], "nothing says what it is");
     pair.send(&Sent::new(VP8, 50, 2, KEY).with(&camera(b"h")));
     pair.send(&Sent::new(VP8, 50, 3, DELTA));
     pair.send(&Sent::new(VP8, 51, 9, KEY).with(&camera(b"f")));
     let (camera, h, f) = (TrackKind::Camera, Encoding::H, Encoding::F);
-    assert_eq!(
-        pair.events(),
-        [Event::Active(camera, h, 50), Event::Active(camera, f, 51)]
-    );
-    let got: Vec<_> = pair
-        .packets()
-        .into_iter()
-        .map(|p| (p.encoding, p.seq, p.key))
-        .collect();
+    assert_eq!(pair.events(), [Event::Active(camera, h, 50), Event::Active(camera, f, 51)]);
+    let got: Vec<_> = pair.packets().into_iter().map(|p| (p.encoding, p.seq, p.key)).collect();
     assert_eq!(got, [(h, 2, true), (h, 3, false), (f, 9, true)]);
     assert_eq!(pair.drops(), []);
 }
@@ -63,11 +53,7 @@ fn a_new_ssrc_for_the_same_encoding_starts_it_anew() {
     pair.send(&Sent::new(VP8, 50, 901, DELTA));
     let active = |ssrc| Event::Active(TrackKind::Camera, Encoding::Q, ssrc);
     assert_eq!(pair.events(), [active(50), active(60)]);
-    assert_eq!(
-        pair.drops(),
-        [DropReason::UnknownSource],
-        "the old one is forgotten"
-    );
+    assert_eq!(pair.drops(), [DropReason::UnknownSource], "the old one is forgotten");
 }
 
 #[test]
@@ -107,16 +93,9 @@ fn a_retransmission_that_was_missing_comes_out_as_the_original() {
     inside.extend_from_slice(DELTA);
     pair.send(&Sent::new(RTX, SCREEN_RTX, 1, &inside));
     let got = pair.packets();
-    assert_eq!(
-        (got[0].kind, got[0].seq, &got[0].payload[..]),
-        (TrackKind::Screen, 11, DELTA)
-    );
+    assert_eq!((got[0].kind, got[0].seq, &got[0].payload[..]), (TrackKind::Screen, 11, DELTA));
     pair.send(&Sent::new(RTX, SCREEN_RTX, 2, &inside));
-    assert_eq!(
-        pair.drops(),
-        [DropReason::Replay],
-        "a probe with a packet that is here"
-    );
+    assert_eq!(pair.drops(), [DropReason::Replay], "a probe with a packet that is here");
     assert_eq!(pair.peer.counters().repaired_in, 1);
 }
 
@@ -137,10 +116,7 @@ fn retransmissions_of_simulcast_are_bound_by_the_repaired_rid() {
 #[test]
 fn padding_is_removed_and_bounded() {
     let mut pair = Pair::connected();
-    let packet = |seq, padding| Sent {
-        padding,
-        ..Sent::new(VP8, SCREEN_SSRC, seq, KEY)
-    };
+    let packet = |seq, padding| Sent { padding, ..Sent::new(VP8, SCREEN_SSRC, seq, KEY) };
     pair.send(&packet(1, Some((4, 4))));
     assert_eq!(pair.packets()[0].payload, KEY);
     pair.send(&packet(2, Some((4, 0))));
@@ -152,19 +128,10 @@ fn padding_is_removed_and_bounded() {
 fn a_packet_of_padding_alone_is_counted_and_goes_no_further() {
     let mut pair = Pair::connected();
     pair.send(&Sent::new(VP8, SCREEN_SSRC, 1, KEY));
-    pair.send(&Sent {
-        padding: Some((255, 255)),
-        ..Sent::new(VP8, SCREEN_SSRC, 2, &[])
-    });
-    pair.send(&Sent {
-        padding: Some((224, 224)),
-        ..Sent::new(RTX, SCREEN_RTX, 1, &[])
-    });
+    pair.send(&Sent { padding: Some((255, 255)), ..Sent::new(VP8, SCREEN_SSRC, 2, &[]) });
+    pair.send(&Sent { padding: Some((224, 224)), ..Sent::new(RTX, SCREEN_RTX, 1, &[]) });
     assert_eq!(pair.packets().len(), 1);
-    assert_eq!(
-        (pair.drops().len(), pair.peer.counters().padding_in),
-        (0, 2)
-    );
+    assert_eq!((pair.drops().len(), pair.peer.counters().padding_in), (0, 2));
 }
 
 #[test]
@@ -174,11 +141,40 @@ fn garbage_is_malformed() {
     let mut csrcs = Sent::new(VP8, SCREEN_SSRC, 1, KEY).bytes();
     csrcs[0] |= 0x0f;
     pair.send_bytes(&csrcs);
-    let mut extension = Sent::new(VP8, SCREEN_SSRC, 2, KEY)
-        .with(&[(MID, b"2")])
-        .bytes();
+    let mut extension = Sent::new(VP8, SCREEN_SSRC, 2, KEY).with(&[(MID, b"2")]).bytes();
     extension[14] = 0x7f;
     pair.send_bytes(&extension);
     pair.send(&Sent::new(VP8, SCREEN_SSRC, 3, &[0x90]));
     assert_eq!(pair.drops(), [DropReason::Malformed; 3]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_a_participant_sends_is_taken_or_dropped(
+        packets in proptest::collection::vec(
+            (any::<bool>(), 0u8..128, 0u16..40, proptest::collection::vec(any::<u8>(), 0..60)),
+            1..40,
+        ),
+    ) {
+        let mut pair = Pair::connected();
+        for (rtcp, kind, seq, mut bytes) in packets {
+            if rtcp {
+                bytes.splice(..0, [0x80 | kind & 0x1f, 200 + (seq % 8) as u8, 0, (bytes.len() / 4) as u8]);
+            } else {
+                let (pt, ssrc) = match kind % 4 {
+                    0 => (OPUS, MIC_SSRC),
+                    1 => (VP8, SCREEN_SSRC),
+                    2 => (RTX, SCREEN_RTX),
+                    _ => (kind, u32::from(kind)),
+                };
+                let packet = Sent::new(pt, ssrc, seq.wrapping_mul(1_700), &bytes);
+                bytes = packet.bytes();
+                bytes[0] = (bytes[0] & 0xc0) | (kind & 0x3f);
+            }
+            pair.send_bytes(&bytes);
+        }
+        pair.wait(std::time::Duration::from_secs(2));
+    }
 }
