@@ -1,4 +1,9 @@
 //! The topology over the network: a single-node server, and the client of nodes and operators.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the shell of this crate: it owns sockets, tasks, files and clocks"
+)]
 
 mod authorise;
 mod client;
