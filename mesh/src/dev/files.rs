@@ -1,0 +1,140 @@
+//! The files of children: certificates, keys, one TOML file each.
+
+use super::layout::NodePlan;
+use super::pki::Ca;
+use super::state::{Layout, write_pem, write_secret};
+use super::DevOptions;
+use crate::config::RoleName;
+use crate::token;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// The cluster of every `mesh dev`.
+pub(crate) const TRUST_DOMAIN: &str = "mesh.dev";
+/// The name of the topology service and of its files.
+pub(crate) const TOPOLOGY: &str = "topology";
+/// The name of the operator's files.
+pub(crate) const OPERATOR: &str = "operator";
+/// Participants or links of a node: as much as a laptop carries.
+const CAPACITY: u32 = 250;
+
+/// A child's file, in the order of its lines.
+#[derive(Serialize)]
+struct ChildFile {
+    role: RoleName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_dir: Option<PathBuf>,
+    #[serde(flatten)]
+    node: Option<NodeLines>,
+    trust_domain: &'static str,
+    cert: PathBuf,
+    key: PathBuf,
+    ca: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_level: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    via: BTreeMap<String, SocketAddr>,
+}
+
+#[derive(Serialize)]
+struct NodeLines {
+    node: u32,
+    name: String,
+    region: String,
+    http: SocketAddr,
+    public_url: String,
+    media: SocketAddr,
+    media_ip: IpAddr,
+    relay: SocketAddr,
+    relay_ip: IpAddr,
+    topology: Vec<SocketAddr>,
+    token_key: PathBuf,
+    capacity: u32,
+    wall_skew_ms: i64,
+}
+
+/// Writes what all share, and what the topology and the operator have.
+pub(crate) fn write_shared(at: &Layout, options: &DevOptions, topology: SocketAddr) -> anyhow::Result<Ca> {
+    let (ca, pem) = Ca::generate()?;
+    write_secret(&at.ca(), &pem.cert)?;
+    write_secret(&at.file("ca.key"), &pem.key)?;
+    let (private, public) = token::generate_keys()?;
+    write_secret(&at.token_key(), &private)?;
+    write_secret(&at.token_public(), &public)?;
+    for (name, path) in [(TOPOLOGY, "topology/single"), (OPERATOR, "operator/dev")] {
+        let pem = ca.issue(name, &format!("spiffe://{TRUST_DOMAIN}/{path}"))?;
+        write_pem(&at.cert(name), &at.key(name), &pem)?;
+    }
+    let file = ChildFile {
+        role: RoleName::Topology,
+        listen: Some(topology),
+        state_dir: Some(at.topology()),
+        node: None,
+        trust_domain: TRUST_DOMAIN,
+        cert: at.cert(TOPOLOGY),
+        key: at.key(TOPOLOGY),
+        ca: at.ca(),
+        log_level: options.log_level.clone(),
+        via: BTreeMap::new(),
+    };
+    write_secret(&at.config(TOPOLOGY), &toml::to_string(&file)?)?;
+    Ok(ca)
+}
+
+/// What a node's file says beside its plan.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) at: &'a Layout,
+    pub(crate) ca: &'a Ca,
+    pub(crate) options: &'a DevOptions,
+    pub(crate) topology: SocketAddr,
+    pub(crate) media_ip: IpAddr,
+    pub(crate) via: BTreeMap<String, SocketAddr>,
+}
+
+/// Writes certificate, key and file of a node.
+pub(crate) fn write_node(plan: &NodePlan, with: Surroundings<'_>) -> anyhow::Result<()> {
+    let at = with.at;
+    let uri = format!("spiffe://{TRUST_DOMAIN}/node/{}/{}", plan.region, plan.id);
+    let pem = with.ca.issue(&plan.name, &uri)?;
+    write_pem(&at.cert(&plan.name), &at.key(&plan.name), &pem)?;
+    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let skew = with.options.wall_skew.iter().find(|(name, _)| *name == plan.name);
+    let node = NodeLines {
+        node: plan.id.0,
+        name: plan.name.clone(),
+        region: plan.region.clone(),
+        http: SocketAddr::new(local, plan.port),
+        public_url: url(plan),
+        // On the one address that participants are told: answers then leave from it, too.
+        media: SocketAddr::new(with.media_ip, 0),
+        media_ip: with.media_ip,
+        relay: SocketAddr::new(local, 0),
+        relay_ip: local,
+        topology: vec![with.topology],
+        token_key: at.token_public(),
+        capacity: CAPACITY,
+        wall_skew_ms: skew.map_or(0, |(_, ms)| *ms),
+    };
+    let file = ChildFile {
+        role: plan.role,
+        listen: None,
+        state_dir: None,
+        node: Some(node),
+        trust_domain: TRUST_DOMAIN,
+        cert: at.cert(&plan.name),
+        key: at.key(&plan.name),
+        ca: at.ca(),
+        log_level: with.options.log_level.clone(),
+        via: with.via,
+    };
+    write_secret(&at.config(&plan.name), &toml::to_string(&file)?)
+}
+
+/// Where a browser on this machine finds a node: `localhost` is a secure context.
+pub(crate) fn url(plan: &NodePlan) -> String {
+    format!("http://localhost:{}", plan.port)
+}
