@@ -1,0 +1,42 @@
+# What people and CI run. `make demo` is the one to begin with.
+
+CARGO ?= cargo
+NPM ?= npm
+PAGE := web/client/dist/index.html
+PAGE_SOURCES := $(shell find web/client/src web/client/public web/client/index.html web/sdk/src -type f 2>/dev/null) \
+	web/package-lock.json web/client/package.json web/sdk/package.json
+
+.PHONY: demo web build test bench fmt lint docs
+
+# A whole mesh on this machine: three regions, their distances emulated, links to join printed. ARGS="--http-base 9080" and so on.
+demo: build
+	@target/release/mesh dev $(ARGS)
+
+# The client page, embedded into the binary by the next build.
+web: $(PAGE)
+
+$(PAGE): $(PAGE_SOURCES)
+	@command -v node >/dev/null || { echo "make: node is missing: install Node.js 22 or newer (https://nodejs.org)" >&2; exit 1; }
+	@command -v $(NPM) >/dev/null || { echo "make: npm is missing: install it with Node.js (https://nodejs.org)" >&2; exit 1; }
+	cd web && $(NPM) ci --no-audit --no-fund && $(NPM) run build
+	@touch $@
+
+build: web
+	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust (https://rustup.rs)" >&2; exit 1; }
+	$(CARGO) build --release -p mesh
+
+test:
+	$(CARGO) test --profile ci --workspace
+
+bench:
+	$(CARGO) bench --workspace
+
+fmt:
+	$(CARGO) fmt --all
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --profile ci --workspace --all-targets -- -D warnings
+
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps

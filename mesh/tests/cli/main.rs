@@ -1,0 +1,5 @@
+//! The binary from outside: configuration, and `mesh dev` with real child processes.
+
+mod config;
+mod dev;
+mod harness;
