@@ -25,8 +25,9 @@ build: web
 	@command -v $(CARGO) >/dev/null || { echo "make: cargo is missing: install Rust (https://rustup.rs)" >&2; exit 1; }
 	$(CARGO) build --release -p mesh
 
+# Everything CI runs: formatting, clippy, Rust, page and browser tests. Installs what it needs when it may, else says what is missing.
 test:
-	$(CARGO) test --profile ci --workspace
+	@tests/run.sh
 
 bench:
 	$(CARGO) bench --workspace
@@ -34,9 +35,9 @@ bench:
 fmt:
 	$(CARGO) fmt --all
 
+# With cargo-deny, where it is installed: licences and advisories.
 lint:
-	$(CARGO) fmt --all --check
-	$(CARGO) clippy --profile ci --workspace --all-targets -- -D warnings
+	@tests/run.sh lint
 
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps

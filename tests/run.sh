@@ -40,8 +40,8 @@ prepare() {
   need node nodejs
   if lacks chromium && [ -z "${CHROMIUM:-}" ]; then need chromium chromium; fi
   need systemd-analyze systemd
-  if ! lacks node && [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
-    missing+=("node 20 or newer: this is $(node --version)")
+  if ! lacks node && [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 22 ]; then
+    missing+=("node 22 or newer: this is $(node --version)")
   fi
   if [ ${#missing[@]} -gt 0 ]; then
     printf 'missing: %s\n' "${missing[@]}" >&2
