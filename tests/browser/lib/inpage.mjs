@@ -38,12 +38,17 @@ export async function inPageMedia(page, options) {
 function install(o) {
   let context;
   let epoch = 0;
-  const state = { muted: false };
+  const state = { level: 0.4 };
   window.__media = {
     /** Speak or be silent from now on, whatever the schedule says: `undefined` follows the schedule again. */
-    speak(on) {
+    speak(on, level = 0.4) {
       state.forced = on;
+      state.level = level;
     },
+    /** When the tone began and ended: `{atMs, on}`, in milliseconds of the machine's clock. */
+    turns: [],
+    /** When a frame was drawn, by its number, on the page's clock. */
+    drawn: {},
     get frame() {
       return state.frame;
     },
@@ -89,7 +94,8 @@ function install(o) {
       }
       if (talking(t) === on) return;
       on = !on;
-      gain.gain.setTargetAtTime(on ? 0.4 : 0, context.currentTime, 0.005);
+      gain.gain.setTargetAtTime(on ? state.level : 0, context.currentTime, 0.005);
+      window.__media.turns.push({ atMs: performance.timeOrigin + performance.now(), on });
     }, 10);
     return out.stream.getAudioTracks()[0];
   }
@@ -124,6 +130,7 @@ function install(o) {
       state.flash = flash;
       state.frame = frame & ((1 << o.COUNTER_BITS) - 1);
       draw(ctx, state.frame, flash);
+      window.__media.drawn[state.frame] = performance.now();
       track.requestFrame();
     }, 5);
     return track;

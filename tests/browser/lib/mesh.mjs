@@ -49,6 +49,21 @@ export async function startMesh(flags = []) {
     said: () => said,
     /** The meeting link of a region. */
     link: (region) => banner.meeting.links.find((l) => l.region === region).url,
+    /** A link of another meeting in a region. */
+    linkOf: (meeting, region) => meeting.links.find((l) => l.region === region).url,
+    /** The same link through another edge of its region. */
+    through: (link, name) => link.replace(new URL(link).origin, banner.nodes.find((n) => n.name === name).url),
+    /** Creates a meeting: `{id, token, links}`. */
+    async meeting(...flags) {
+      return JSON.parse(await self.mesh("meeting", "create", "--json", ...flags));
+    },
+    /** Emulated milliseconds one way between two regions. */
+    oneWayMs(a, b) {
+      const pair = banner.wan.find((p) => (p.from === a && p.to === b) || (p.from === b && p.to === a));
+      return pair ? pair.rttMs / 2 : 0;
+    },
+    kill: (name) => self.mesh("dev", "kill", name),
+    start: (name) => self.mesh("dev", "start", name),
     /** Runs the binary beside this mesh; resolves to its standard output. */
     mesh: async (...words) => (await run(MESH_BIN, [...words, "--state-dir", stateDir])).stdout,
     node: (name) => banner.nodes.find((n) => n.name === name),

@@ -1,6 +1,6 @@
 // A participant of a test: a page in the meeting, with coded media, recorded by the probe.
 import { inPageMedia } from "./inpage.mjs";
-import { frames, installProbe, sounds, untilColour, untilHeard, watchAudio, watchVideo } from "./probe.mjs";
+import { frames, installProbe, sounds, texts, untilColour, untilHeard, watchAudio, watchText, watchVideo } from "./probe.mjs";
 
 /** A meeting link with options for the page: `?name=..&autojoin=1..`, before the fragment with the token. */
 export function linkWith(link, options) {
@@ -21,7 +21,7 @@ export function linkWith(link, options) {
  * @param {string} [options.colour] whose picture and tone; none: the browser's fake devices (files given to `launch`)
  * @param {object} [options.media] more for `inPageMedia`: turns, flashEveryMs, width, height, fps
  * @param {object} [options.page] more options of the page: `{simulcast: 0, maxBitrate: 300000, audio: 0, video: 0}`
- * @param {boolean} [options.join] false: stop at the form
+ * @param {boolean} [options.join] false: stop at the form; `enter()` goes on
  * @param {number} [options.timeoutMs]
  */
 export async function participant(browser, link, { name, colour, media = {}, page: query = {}, join = true, timeoutMs = 15_000 }) {
@@ -49,16 +49,33 @@ export async function participant(browser, link, { name, colour, media = {}, pag
     voices: () => sounds(page, "voices"),
     untilMain: (wanted, ms) => untilColour(page, "main", wanted, ms),
     untilHeard: (wanted, options) => untilHeard(page, "voices", wanted, options),
+    /** What the main tile's label said: `{atMs, text}`, one entry for each change. */
+    labels: () => texts(page, "label"),
+    /** Adds this to the page's times to compare them with those of other pages. */
+    originMs: () => page.evaluate(() => performance.timeOrigin),
     /** Speak or be silent, whatever the schedule says (in-page media only). */
-    speak: (on) => page.evaluate((value) => window.__media.speak(value), on),
+    speak: (on, level) => page.evaluate(([value, loud]) => window.__media.speak(value, loud), [on, level]),
+    /** When the own tone began and ended, in milliseconds of the machine's clock (in-page media only). */
+    spoken: () => page.evaluate(() => window.__media.turns),
+    shot: (file) => page.screenshot({ path: file }),
     leave: () => page.click("[data-testid=leave]"),
     close: () => page.close(),
+  };
+  const record = async () => {
+    await watchText(page, "[data-testid=main-name]", "label");
+    await watchVideo(page, "[data-testid=main-tile] video", "main");
+    await watchAudio(page, "audio", "voices");
+  };
+  /** From the form into the meeting. */
+  self.enter = async () => {
+    await page.click("[data-testid=join-button]");
+    await untilConnected(page, timeoutMs);
+    await record();
   };
   if (!join) return self;
   await untilConnected(page, timeoutMs);
   self.joinMs = Date.now() - startedMs;
-  await watchVideo(page, "[data-testid=main-tile] video", "main");
-  await watchAudio(page, "audio", "voices");
+  await record();
   return self;
 }
 

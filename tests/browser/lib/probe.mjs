@@ -32,6 +32,16 @@ export function sounds(page, name) {
   return page.evaluate((n) => window.__probe.audios[n]?.samples ?? [], name);
 }
 
+/** Starts to record what the first element that matches a selector says. */
+export async function watchText(page, selector, name = selector) {
+  await page.evaluate(([s, n]) => window.__probe.watchText(s, n), [selector, name]);
+}
+
+/** The recorded texts, one entry for each change: `{atMs, text}`; `undefined` while there is no such element. */
+export function texts(page, name) {
+  return page.evaluate((n) => window.__probe.texts[n] ?? [], name);
+}
+
 /** Waits until the newest frame of a watched video has a colour. Throws with what was seen instead. */
 export async function untilColour(page, name, colour, timeoutMs = 10_000) {
   const seen = (c) => page.waitForFunction(
@@ -123,7 +133,7 @@ function onsets(samples) {
 /** Runs in the page. */
 function install(code) {
   if (window.__probe) return;
-  const probe = { videos: {}, audios: {}, watchVideo, watchAudio };
+  const probe = { videos: {}, audios: {}, texts: {}, watchVideo, watchAudio, watchText };
   window.__probe = probe;
   const SAMPLE_WIDTH = 128;
   const SAMPLE_HEIGHT = 72;
@@ -181,6 +191,15 @@ function install(code) {
     follow();
     // The page may replace the element when the layout changes.
     setInterval(follow, 50);
+  }
+
+  function watchText(selector, name) {
+    const entries = [];
+    probe.texts[name] = entries;
+    setInterval(() => {
+      const text = document.querySelector(selector)?.textContent?.trim();
+      if (entries.length === 0 || entries.at(-1).text !== text) entries.push({ atMs: performance.now(), text });
+    }, 20);
   }
 
   let context;
