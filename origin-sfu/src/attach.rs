@@ -397,7 +397,7 @@ impl OriginShard {
             self.by_id.remove(&id);
             self.past.add(&hub.counters());
             self.dirty.retain(|k| *k != key);
-            self.relay.forget_meeting(key);
+            self.relay.forget_meeting(key, id);
         }
     }
 }

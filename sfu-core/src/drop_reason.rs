@@ -113,6 +113,11 @@ impl Drops {
         self.0[reason as usize] += 1;
     }
 
+    /// Counts several.
+    pub fn count_many(&mut self, reason: DropReason, many: u64) {
+        self.0[reason as usize] += many;
+    }
+
     /// Adds the counters of another.
     pub fn add(&mut self, other: &Self) {
         for (sum, more) in self.0.iter_mut().zip(other.0) {

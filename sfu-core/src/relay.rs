@@ -183,7 +183,8 @@ impl Relay {
     }
 
     /// The flows of this meeting are void: it is over here.
-    pub fn forget_meeting(&mut self, meeting: usize) {
+    pub fn forget_meeting(&mut self, meeting: usize, id: MeetingId) {
+        self.links.fence_mut().forget(id);
         self.flows.retain(|_, owner| owner.meeting != meeting);
     }
 

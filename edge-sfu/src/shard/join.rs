@@ -384,7 +384,7 @@ impl EdgeShard {
             self.by_id.remove(&meeting.id);
             self.past.add(&meeting.hub.counters());
             self.dirty.retain(|k| *k != key);
-            self.relay.forget_meeting(key);
+            self.relay.forget_meeting(key, meeting.id);
         }
     }
 

@@ -4,6 +4,7 @@ use super::port::PortId;
 use super::subs::{Sub, SubKey};
 use super::timers::Due;
 use super::{Hub, HubEvent, HubIo};
+use crate::DropReason;
 use crate::forwarder::Pulled;
 use crate::forwarder::RingKey;
 use crate::packet::Packet;
@@ -146,19 +147,20 @@ impl Hub {
             true
         });
         let after = sub.forwarder.current().map(|s| s.ring);
-        let wanted = sub.forwarder.wanted().map(|s| s.ring);
+        drops.count_many(DropReason::RingOverrun, sub.forwarder.take_overruns());
+        drops.count_many(DropReason::TooOld, sub.forwarder.take_late());
+        let waits = sub.forwarder.is_waiting_for_key();
+        let wanted = sub.forwarder.wanted().filter(|_| waits).map(|s| s.ring);
         if before != after {
             self.slot_switched(key, now, io);
         }
+        if let Some(ring) = wanted {
+            self.want_key(ring, now.mono);
+        }
         match pulled {
             Pulled::Full => return Visit::Full,
-            Pulled::Idle => {}
+            Pulled::Idle | Pulled::WaitingForKey => {}
             Pulled::Paced(at) => self.timers.arm(Due::Replay(key), at),
-            Pulled::WaitingForKey => {
-                if let Some(ring) = wanted {
-                    self.want_key(ring, now.mono);
-                }
-            }
         }
         Visit::Done
     }

@@ -175,6 +175,14 @@ impl Hub {
         if let Some(slot) = ring.and_then(|r| self.table.get_mut(r)) {
             slot.clock.on_report(ntp, rtp, offset_us);
         }
+        // One offset for all tracks of a publisher: voice and picture stay together to the sample.
+        for (_, track) in self.tracks.iter().filter(|(_, t)| t.source == port) {
+            for ring in track.rings.into_iter().flatten() {
+                if let Some(slot) = self.table.get_mut(ring) {
+                    slot.clock.set_offset(offset_us);
+                }
+            }
+        }
     }
 
     /// RTCP of a flow of the link at `port`: the neighbour's sender report, in its clock. `offset_us` is what to add
@@ -240,11 +248,12 @@ impl Hub {
         if std::mem::replace(&mut slot.wanted_key, true) {
             return;
         }
+        let flows = slot.ring.keyframe_start(now).is_some();
         let from_link = self
             .ports
             .get(slot.source.0)
             .is_some_and(|p| p.link().is_some());
-        if from_link {
+        if from_link && !flows {
             // The demand that goes out with this turn starts a feed there, from its cache: asking now would only
             // cost the publisher a key frame. Ask when nothing came.
             self.timers
