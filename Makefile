@@ -16,7 +16,7 @@ demo: build
 web: $(PAGE)
 
 $(PAGE): $(PAGE_SOURCES)
-	@command -v node >/dev/null || { echo "make: node is missing: install Node.js 22 or newer (https://nodejs.org)" >&2; exit 1; }
+	@command -v node >/dev/null || { echo "make: node is missing: install Node.js 20.19 or newer (https://nodejs.org)" >&2; exit 1; }
 	@command -v $(NPM) >/dev/null || { echo "make: npm is missing: install it with Node.js (https://nodejs.org)" >&2; exit 1; }
 	cd web && $(NPM) ci --no-audit --no-fund && $(NPM) run build
 	@touch $@

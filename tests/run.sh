@@ -40,8 +40,8 @@ prepare() {
   need node nodejs
   if lacks chromium && [ -z "${CHROMIUM:-}" ]; then need chromium chromium; fi
   need systemd-analyze systemd
-  if ! lacks node && [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 22 ]; then
-    missing+=("node 22 or newer: this is $(node --version)")
+  if ! lacks node && ! node -e "const [a, b] = process.versions.node.split(\".\"); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)"; then
+    missing+=("node 20.19 or newer: this is $(node --version)")
   fi
   if [ ${#missing[@]} -gt 0 ]; then
     printf 'missing: %s\n' "${missing[@]}" >&2
