@@ -35,6 +35,12 @@ pub struct RttMatrix {
 const RTT_MS_MAX: f64 = 10_000.0;
 
 impl RttMatrix {
+    /// A table of no regions.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { regions: Vec::new(), index: BTreeMap::new(), rtt: Vec::new() }
+    }
+
     /// Reads `src,a,b` / `a,RTT,RTT` / `b,RTT,RTT` in milliseconds.
     ///
     /// # Errors
