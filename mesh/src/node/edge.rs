@@ -69,11 +69,12 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
     let sockets = Sockets::default();
     let (others, others_view) = watch::channel(Vec::new());
     let reports = Reports::new(&metrics)?;
+    let shedding = Arc::new(AtomicBool::new(false));
     let state = SignalState {
         shards: vec![shard.commands.clone()],
         sockets: sockets.clone(),
         verifier,
-        shedding: Arc::new(AtomicBool::new(false)),
+        shedding: shedding.clone(),
         refused: Arc::new(AtomicU64::new(0)),
         others: others_view,
         stop: stop.clone(),
@@ -108,6 +109,9 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
     let ended = tokio::select! {
         _ = stop.wait_for(|s| *s) => Ok(()),
         _ = pump => Err(anyhow::anyhow!("the media shard ended")),
+        () = super::load::watch(shard.stats.clone(), reports.clone(), topology.clone(), shedding) => {
+            Err(anyhow::anyhow!("another process registered as node {}", options.node))
+        }
     };
     let _ = topology.goodbye().await;
     for task in [follow, register, poll] {

@@ -2,6 +2,7 @@
 
 mod config;
 mod edge;
+mod load;
 mod origin;
 mod report;
 mod topo;

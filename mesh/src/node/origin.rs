@@ -13,6 +13,7 @@ use relay_proto::links::{Links, LinksConfig, LinksError};
 use relay_proto::{Epoch, MeetingId, NodeId};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use topology::model::{NodeRecord, Role};
 use topology::service::{TopologyClient, TopologyView};
@@ -59,13 +60,16 @@ pub async fn run_origin(options: NodeOptions, mut stop: watch::Receiver<bool>) -
     tracing::info!(node = %options.node, http = %http.addr(), relay = %shard.relay_addr, "origin started");
 
     let outputs = shard.take_outputs();
-    let pump = tokio::spawn(pump(node, outputs, topology.clone(), shard.commands.clone(), reports));
+    let pump = tokio::spawn(pump(node, outputs, topology.clone(), shard.commands.clone(), reports.clone()));
     let follow = tokio::spawn(follow(options.clone(), topology.clone(), shard.commands.clone()));
     let register = tokio::spawn(super::edge::register(topology.clone(), record, readiness));
     let poll = tokio::spawn(super::report::poll(shard.commands.clone(), || OriginCommand::Report));
     let ended = tokio::select! {
         _ = stop.wait_for(|s| *s) => Ok(()),
         _ = pump => Err(anyhow::anyhow!("the relay shard ended")),
+        () = super::load::watch(shard.stats.clone(), reports.clone(), topology.clone(), Arc::default()) => {
+            Err(anyhow::anyhow!("another process registered as node {node}"))
+        }
     };
     let _ = topology.goodbye().await;
     for task in [follow, register, poll] {

@@ -85,6 +85,13 @@ impl Reports {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = report;
     }
 
+    /// Participants (edge) or links (origin) now.
+    pub(super) fn carried(&self) -> u32 {
+        let report = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let links = report.links.iter().filter(|l| l.up).count();
+        if report.members > 0 || report.peers == 0 { links as u32 } else { report.peers as u32 }
+    }
+
     fn json(&self) -> Value {
         let report = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let drops: serde_json::Map<String, Value> =
