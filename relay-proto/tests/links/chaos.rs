@@ -142,6 +142,11 @@ fn run(seed: u64) {
         }
     }
     world.run_ms(20_000);
+    healed(&mut world, &mut told, seed);
+}
+
+/// Every node has one good link to every other.
+fn healed(world: &mut World, told: &mut Told, seed: u64) {
     for node in 0..NODES {
         world.take(node).into_iter().for_each(|e| told.check(node, e));
         let infos: Vec<_> = world.links(node).iter_info().collect();

@@ -159,8 +159,8 @@ fn control(body: Body) -> Frame {
     Frame::Control(Control { meeting: MeetingId(0x0102_0304_0506_0708), epoch: Epoch(4), body })
 }
 
-/// One of each message, with the bytes it must have.
-fn frames() -> Vec<(Frame, String)> {
+/// One of each message.
+fn messages() -> Vec<Frame> {
     let track = TrackId { participant: ParticipantId(0x0010_0005), kind: TrackKind::Camera };
     let member = Member {
         id: ParticipantId(7),
@@ -201,7 +201,7 @@ fn frames() -> Vec<(Frame, String)> {
         instance: 77,
         sent_at: NtpTime(0xeb00_0000_8000_0000),
     };
-    let frames = vec![
+    vec![
         Frame::Hello(hello),
         Frame::HelloAck(HelloAck { version: 1, features: 1, instance: 77 }),
         control(Body::Attach { region: "eu-1".into() }),
@@ -224,12 +224,17 @@ fn frames() -> Vec<(Frame, String)> {
         control(Body::Refused(Refusal::StaleEpoch(Epoch(6)))),
         control(Body::Refused(Refusal::Loop)),
         control(Body::Ended),
-    ];
-    let golden = include_str!("../golden/frames.hex");
-    let golden: Vec<String> =
-        golden.lines().filter(|l| !l.starts_with('#')).map(str::to_owned).collect();
-    assert_eq!(golden.len(), frames.len(), "one line a frame in tests/golden/frames.hex");
-    frames.into_iter().zip(golden).collect()
+    ]
+}
+
+/// One of each message, with the bytes it must have.
+fn frames() -> Vec<(Frame, String)> {
+    let (frames, golden) = (messages(), include_str!("../golden/frames.hex"));
+    let golden: Vec<&str> = golden.lines().filter(|l| !l.starts_with('#')).collect();
+    let made: Vec<String> = frames.iter().map(|f| hex(&f.encode().unwrap())).collect();
+    // Whoever changes the wire on purpose finds the new file in this message.
+    assert_eq!(made, golden, "tests/golden/frames.hex would be:\n{}", made.join("\n"));
+    frames.into_iter().zip(made).collect()
 }
 
 #[test]
@@ -407,16 +412,5 @@ proptest! {
         let mut decoder = FrameDecoder::default();
         decoder.push(&bytes);
         while let Ok(Some(_)) = decoder.next_frame() {}
-    }
-}
-
-/// Prints the golden file: `cargo test -p relay-proto --test links print_golden -- --ignored --nocapture`.
-#[test]
-#[ignore = "a tool"]
-fn print_golden() {
-    let frames: Vec<Frame> = std::panic::catch_unwind(frames)
-        .map_or_else(|_| Vec::new(), |f| f.into_iter().map(|f| f.0).collect());
-    for frame in frames {
-        println!("{}", hex(&frame.encode().unwrap()));
     }
 }
