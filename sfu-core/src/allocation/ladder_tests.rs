@@ -1,3 +1,5 @@
+//! The ladder goes down at once and up after a while.
+
 use super::*;
 use crate::speakers::testing::at;
 use proptest::prelude::*;

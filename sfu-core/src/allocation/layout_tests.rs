@@ -1,3 +1,5 @@
+//! Who stands in which slot, in which encoding, within which rate.
+
 use super::*;
 use crate::speakers::testing::at;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The ranking is told on change, and refreshed.
+
 use super::*;
 use crate::speakers::testing::at;
 

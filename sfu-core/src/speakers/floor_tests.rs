@@ -1,3 +1,5 @@
+//! Who holds the floor, and who takes it.
+
 use super::*;
 use crate::speakers::testing::at;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Loudness over the last 300 ms.
+
 use super::*;
 use crate::speakers::testing::{at, ms};
 use proptest::prelude::*;

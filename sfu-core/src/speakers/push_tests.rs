@@ -1,3 +1,5 @@
+//! Pictures go ahead of the decision, and are withdrawn.
+
 use super::*;
 use crate::speakers::testing::at;
 

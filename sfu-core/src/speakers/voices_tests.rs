@@ -1,3 +1,5 @@
+//! Which voices pass, and for how long.
+
 use super::*;
 use crate::speakers::testing::{at, ms};
 use proptest::prelude::*;
