@@ -6,7 +6,6 @@
     clippy::print_stdout
 )]
 
-mod cost;
 mod http;
 mod shard;
 mod toy;
