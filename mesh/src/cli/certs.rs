@@ -17,7 +17,13 @@ pub(super) struct CertsArgs {
     #[arg(long, default_value = ".", value_name = "DIR", global = true)]
     dir: PathBuf,
     /// The cluster's name, as all its certificates say it
-    #[arg(long, env = "MESH_TRUST_DOMAIN", default_value = "mesh.dev", value_name = "NAME", global = true)]
+    #[arg(
+        long,
+        env = "MESH_TRUST_DOMAIN",
+        default_value = "mesh.dev",
+        value_name = "NAME",
+        global = true
+    )]
     trust_domain: String,
     #[command(subcommand)]
     what: What,
@@ -55,11 +61,14 @@ enum What {
 fn name(text: &str) -> Result<String, String> {
     let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b));
     let fits = (1..=64).contains(&text.len());
-    (clean && fits).then(|| text.to_owned()).ok_or_else(|| "1 to 64 letters, digits or -_.@".to_owned())
+    (clean && fits)
+        .then(|| text.to_owned())
+        .ok_or_else(|| "1 to 64 letters, digits or -_.@".to_owned())
 }
 
 pub(super) fn run(args: &CertsArgs) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&args.dir).with_context(|| format!("cannot use {}", args.dir.display()))?;
+    std::fs::create_dir_all(&args.dir)
+        .with_context(|| format!("cannot use {}", args.dir.display()))?;
     let file = |name: &str| args.dir.join(name);
     let domain = &args.trust_domain;
     match &args.what {
@@ -75,30 +84,45 @@ pub(super) fn run(args: &CertsArgs) -> anyhow::Result<()> {
             let uri = format!("spiffe://{domain}/node/{}/{node}", region.as_str());
             issue(&args.dir, &format!("node-{node}"), &uri)
         }
-        What::Topology { name } => {
-            issue(&args.dir, &format!("topology-{name}"), &format!("spiffe://{domain}/topology/{name}"))
-        }
-        What::Operator { name } => {
-            issue(&args.dir, &format!("operator-{name}"), &format!("spiffe://{domain}/operator/{name}"))
-        }
+        What::Topology { name } => issue(
+            &args.dir,
+            &format!("topology-{name}"),
+            &format!("spiffe://{domain}/topology/{name}"),
+        ),
+        What::Operator { name } => issue(
+            &args.dir,
+            &format!("operator-{name}"),
+            &format!("spiffe://{domain}/operator/{name}"),
+        ),
     }
 }
 
 fn issue(dir: &Path, name: &str, uri: &str) -> anyhow::Result<()> {
     let path = dir.join("ca.key");
     let key = std::fs::read_to_string(&path).with_context(|| {
-        format!("cannot read {}: make a CA with `mesh certs ca`, or say where it is with --dir", path.display())
+        format!(
+            "cannot read {}: make a CA with `mesh certs ca`, or say where it is with --dir",
+            path.display()
+        )
     })?;
     let ca = Ca::from_key(&key).with_context(|| path.display().to_string())?;
     let pem = ca.issue(name, uri)?;
-    write_pair(&dir.join(format!("{name}.crt")), &pem.cert, &dir.join(format!("{name}.key")), &pem.key)
+    write_pair(
+        &dir.join(format!("{name}.crt")),
+        &pem.cert,
+        &dir.join(format!("{name}.key")),
+        &pem.key,
+    )
 }
 
 /// Writes two files; never over others.
 fn write_pair(public: &Path, text: &str, private: &Path, secret: &str) -> anyhow::Result<()> {
     for path in [public, private] {
         if path.exists() {
-            bail!("{} is there already: move it away, or choose another directory with --dir", path.display());
+            bail!(
+                "{} is there already: move it away, or choose another directory with --dir",
+                path.display()
+            );
         }
     }
     write_secret(private, secret)?;

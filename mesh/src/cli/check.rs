@@ -1,7 +1,7 @@
 //! `mesh check FILE`.
 
-use crate::config::{File, NodeFlags, RoleName, Row, settle_node, settle_topology};
 use crate::config::TopologyFlags;
+use crate::config::{File, NodeFlags, RoleName, Row, settle_node, settle_topology};
 use crate::dev::banner::say;
 use crate::token::Verifier;
 use anyhow::{Context, bail};
@@ -48,7 +48,8 @@ pub(super) fn run(args: &CheckArgs, matches: &ArgMatches) -> anyhow::Result<()> 
     };
     identity.load()?;
     if let Some(path) = token_key {
-        let pem = std::fs::read(&path).with_context(|| format!("token_key: cannot read {}", path.display()))?;
+        let pem = std::fs::read(&path)
+            .with_context(|| format!("token_key: cannot read {}", path.display()))?;
         Verifier::from_pem(&pem).with_context(|| format!("token_key: {}", path.display()))?;
     }
     if let Some(level) = &log.level {

@@ -102,12 +102,19 @@ struct AtArgs {
 fn http_base(text: &str) -> Result<u16, String> {
     let port: u16 = text.parse().map_err(|_| "write a port, such as 8080, or 0".to_owned())?;
     // 20 ports of edges and 12 of origins follow.
-    if port == 0 || (1_024..=65_500).contains(&port) { Ok(port) } else { Err("choose 0, or 1024 to 65500".to_owned()) }
+    if port == 0 || (1_024..=65_500).contains(&port) {
+        Ok(port)
+    } else {
+        Err("choose 0, or 1024 to 65500".to_owned())
+    }
 }
 
 fn wall_skew(text: &str) -> Result<(String, i64), String> {
-    let parsed = text.split_once('=').and_then(|(name, ms)| Some((name.to_owned(), ms.parse().ok()?)));
-    parsed.ok_or_else(|| "write a node's name and milliseconds, such as eu-west-1-edge-1=-200".to_owned())
+    let parsed =
+        text.split_once('=').and_then(|(name, ms)| Some((name.to_owned(), ms.parse().ok()?)));
+    parsed.ok_or_else(|| {
+        "write a node's name and milliseconds, such as eu-west-1-edge-1=-200".to_owned()
+    })
 }
 
 pub(super) fn run(args: DevArgs) -> anyhow::Result<()> {
@@ -165,7 +172,12 @@ async fn order(at: &AtArgs, path: &str, body: Option<String>) -> anyhow::Result<
     serde_json::from_str(&text).context("an answer of another version of mesh")
 }
 
-async fn ask(at: &AtArgs, method: Method, path: &str, body: Option<String>) -> anyhow::Result<String> {
+async fn ask(
+    at: &AtArgs,
+    method: Method,
+    path: &str,
+    body: Option<String>,
+) -> anyhow::Result<String> {
     let record = DevRecord::read(&at.state_dir)?;
     let url = format!("{}/{path}", record.control);
     let answer = Http::new().ask(method, &url, body, ORDER_LIMIT).await;
@@ -180,12 +192,16 @@ async fn ask(at: &AtArgs, method: Method, path: &str, body: Option<String>) -> a
 
 async fn status(at: &AtArgs) -> anyhow::Result<()> {
     let text = ask(at, Method::GET, "status", None).await?;
-    let record: DevRecord = serde_json::from_str(&text).context("an answer of another version of mesh")?;
+    let record: DevRecord =
+        serde_json::from_str(&text).context("an answer of another version of mesh")?;
     if at.json {
         say(&serde_json::to_string(&record)?);
         return Ok(());
     }
-    say(&format!("{:26} {:>4} {:>8}  {:8}  {:28}  {}", "node", "id", "pid", "role", "url", "state"));
+    say(&format!(
+        "{:26} {:>4} {:>8}  {:8}  {:28}  {}",
+        "node", "id", "pid", "role", "url", "state"
+    ));
     for node in &record.nodes {
         let pid = node.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         let (plan, url) = (&node.plan, &node.url);

@@ -10,8 +10,9 @@ pub(super) fn start(settings: &LogSettings) -> anyhow::Result<()> {
     let wanted = std::env::var("RUST_LOG").ok().filter(|f| !f.is_empty());
     let from = if wanted.is_some() { "RUST_LOG" } else { "log_level" };
     let filter = wanted.or_else(|| settings.level.clone()).unwrap_or_else(|| "info".to_owned());
-    let filter = EnvFilter::try_new(&filter)
-        .with_context(|| format!("{from} {filter:?}: write a level such as info, or mesh=debug,info"))?;
+    let filter = EnvFilter::try_new(&filter).with_context(|| {
+        format!("{from} {filter:?}: write a level such as info, or mesh=debug,info")
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -108,7 +108,11 @@ async fn end(args: &OneArgs) -> anyhow::Result<()> {
     let operator = args.operator.connect().await?;
     operator.client.end_meeting(args.meeting).await?;
     let id = args.meeting.to_string();
-    say(&if args.json { json!({ "meeting": id, "ended": true }).to_string() } else { format!("meeting {id} has ended") });
+    say(&if args.json {
+        json!({ "meeting": id, "ended": true }).to_string()
+    } else {
+        format!("meeting {id} has ended")
+    });
     Ok(())
 }
 
@@ -123,7 +127,12 @@ async fn list(args: &ListArgs) -> anyhow::Result<()> {
     }
     for meeting in &meetings {
         let ended = if meeting.ended { "  (ended)" } else { "" };
-        say(&format!("{}  {:40}  {}{ended}", meeting.id, operator.node(meeting.origin), meeting.name));
+        say(&format!(
+            "{}  {:40}  {}{ended}",
+            meeting.id,
+            operator.node(meeting.origin),
+            meeting.name
+        ));
     }
     if meetings.is_empty() {
         say("no meetings: create one with `mesh meeting create`");
@@ -147,7 +156,9 @@ fn facts(meeting: &Meeting) -> Value {
 fn print(operator: &Operator, meeting: &Meeting, as_json: bool) -> anyhow::Result<()> {
     let regions = operator.regions();
     let token = match &operator.token_key {
-        Some(key) if !meeting.ended => Some(links::token(key, meeting.id, None, Grants::PARTICIPANT, LIFETIME)?),
+        Some(key) if !meeting.ended => {
+            Some(links::token(key, meeting.id, None, Grants::PARTICIPANT, LIFETIME)?)
+        }
         _ => None,
     };
     let links = token.as_ref().map(|token| links::links(meeting.id, token, &regions).links);

@@ -79,7 +79,8 @@ fn found(dir: &Path) -> anyhow::Result<(ClientConfig, Option<PathBuf>)> {
     let record = DevRecord::read(dir)?;
     let at = Layout::of(&record.state_dir);
     let identity = load_identity(&at.cert(OPERATOR), &at.key(OPERATOR), &at.ca())?;
-    let config = ClientConfig { addrs: vec![record.topology], identity, trust_domain: record.trust_domain };
+    let config =
+        ClientConfig { addrs: vec![record.topology], identity, trust_domain: record.trust_domain };
     Ok((config, Some(at.token_key())))
 }
 
@@ -88,11 +89,17 @@ impl Operator {
     pub(super) fn regions(&self) -> Vec<RegionUrl> {
         let view = self.client.view();
         let mut regions: Vec<RegionUrl> = Vec::new();
-        let edges = view.nodes.values().filter(|n| n.record.role == Role::Edge && n.state == NodeState::Online);
+        let edges = view
+            .nodes
+            .values()
+            .filter(|n| n.record.role == Role::Edge && n.state == NodeState::Online);
         for edge in edges {
             let region = edge.record.region.as_str();
             if regions.iter().all(|r| r.region != region) {
-                regions.push(RegionUrl { region: region.to_owned(), url: edge.record.http_url.clone() });
+                regions.push(RegionUrl {
+                    region: region.to_owned(),
+                    url: edge.record.http_url.clone(),
+                });
             }
         }
         regions
@@ -101,7 +108,9 @@ impl Operator {
     /// Name and region of a node, for people.
     pub(super) fn node(&self, id: relay_proto::NodeId) -> String {
         match self.client.view().node(id) {
-            Some(node) => format!("{} ({}, node {id})", node.record.name, node.record.region.as_str()),
+            Some(node) => {
+                format!("{} ({}, node {id})", node.record.name, node.record.region.as_str())
+            }
             None => format!("node {id}"),
         }
     }

@@ -47,8 +47,12 @@ pub(super) fn run(args: &TokenArgs) -> anyhow::Result<()> {
         Some(key) => key.clone(),
         None => Layout::of(&DevRecord::read(&args.state_dir)?.state_dir).token_key(),
     };
-    let grants =
-        Grants { publish: args.publish, subscribe: args.subscribe, chat: args.chat, host: args.host };
+    let grants = Grants {
+        publish: args.publish,
+        subscribe: args.subscribe,
+        chat: args.chat,
+        host: args.host,
+    };
     say(&links::token(&key, args.meeting, args.name.clone(), grants, args.lifetime)?);
     Ok(())
 }

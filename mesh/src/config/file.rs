@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn paths_are_seen_from_the_file() {
-        let file = File::parse(Path::new("/etc/mesh/edge.toml"), "cert = \"a.crt\"".into()).unwrap();
+        let file =
+            File::parse(Path::new("/etc/mesh/edge.toml"), "cert = \"a.crt\"".into()).unwrap();
         assert_eq!(file.resolve(Path::new("a.crt")), Path::new("/etc/mesh/a.crt"));
         assert_eq!(file.resolve(Path::new("/b.crt")), Path::new("/b.crt"));
     }

@@ -72,7 +72,12 @@ impl<'a> Picker<'a> {
     }
 
     /// The same for a path: one of the file is seen from the file.
-    fn path(&mut self, key: &'static str, flag: Option<PathBuf>, get: InFile<PathBuf>) -> Option<PathBuf> {
+    fn path(
+        &mut self,
+        key: &'static str,
+        flag: Option<PathBuf>,
+        get: InFile<PathBuf>,
+    ) -> Option<PathBuf> {
         let from_file = flag.is_none();
         let file = self.file;
         let resolve = |p: &Path| match file {
@@ -102,8 +107,12 @@ impl<'a> Picker<'a> {
         let flag = key.replace('_', "-");
         let env = key.to_uppercase();
         value.with_context(|| match self.file {
-            Some(file) => format!("{}: `{key}` is missing: add it, or give --{flag}", file.path.display()),
-            None => format!("`{key}` is missing: give --{flag}, MESH_{env}, or a file with --config"),
+            Some(file) => {
+                format!("{}: `{key}` is missing: add it, or give --{flag}", file.path.display())
+            }
+            None => {
+                format!("`{key}` is missing: give --{flag}, MESH_{env}, or a file with --config")
+            }
         })
     }
 
@@ -118,7 +127,9 @@ impl<'a> Picker<'a> {
     fn wrong<T>(&self, key: &str, get: InFile<T>, problem: impl Display) -> anyhow::Error {
         let row = self.rows.iter().find(|r| r.key == key);
         let place = match (row, self.in_file(get)) {
-            (Some(row), Some((file, value))) if row.from == file.line_of(value) => file.place_of(value),
+            (Some(row), Some((file, value))) if row.from == file.line_of(value) => {
+                file.place_of(value)
+            }
             (Some(row), _) => row.from.clone(),
             (None, _) => key.to_owned(),
         };
@@ -131,7 +142,10 @@ impl<'a> Picker<'a> {
         {
             let given_name = given.get_ref().as_str();
             let place = file.place_of(given);
-            bail!("{place}: this file is for `mesh {given_name}`, not for `mesh {}`", role.as_str());
+            bail!(
+                "{place}: this file is for `mesh {given_name}`, not for `mesh {}`",
+                role.as_str()
+            );
         }
         Ok(())
     }
@@ -140,7 +154,12 @@ impl<'a> Picker<'a> {
         let chain = self.path("cert", flags.cert.clone(), |s| &s.cert);
         let key = self.path("key", flags.key.clone(), |s| &s.key);
         let ca = self.path("ca", flags.ca.clone(), |s| &s.ca);
-        let domain = self.optional("trust_domain", flags.trust_domain.clone(), |s| &s.trust_domain, String::clone);
+        let domain = self.optional(
+            "trust_domain",
+            flags.trust_domain.clone(),
+            |s| &s.trust_domain,
+            String::clone,
+        );
         Ok(Identity {
             chain: self.required("cert", chain)?,
             key: self.required("key", key)?,
@@ -152,8 +171,19 @@ impl<'a> Picker<'a> {
     fn logs(&mut self, flags: &LogFlags) -> LogSettings {
         let show = |f: &LogFormat| format!("{f:?}").to_lowercase();
         LogSettings {
-            format: self.or_default("log_format", flags.log_format, |s| &s.log_format, show, LogFormat::default),
-            level: self.optional("log_level", flags.log_level.clone(), |s| &s.log_level, String::clone),
+            format: self.or_default(
+                "log_format",
+                flags.log_format,
+                |s| &s.log_format,
+                show,
+                LogFormat::default,
+            ),
+            level: self.optional(
+                "log_level",
+                flags.log_level.clone(),
+                |s| &s.log_level,
+                String::clone,
+            ),
         }
     }
 
@@ -178,8 +208,13 @@ impl<'a> Picker<'a> {
 
     fn public_url(&mut self, flags: &NodeFlags, http: SocketAddr) -> anyhow::Result<String> {
         let local = || format!("http://localhost:{}", http.port());
-        let url =
-            self.or_default("public_url", flags.public_url.clone(), |s| &s.public_url, String::clone, local);
+        let url = self.or_default(
+            "public_url",
+            flags.public_url.clone(),
+            |s| &s.public_url,
+            String::clone,
+            local,
+        );
         if !(url.starts_with("http://") || url.starts_with("https://")) {
             let problem = format!("{url:?} is no URL: write one such as https://edge1.example.net");
             return Err(self.wrong("public_url", |s| &s.public_url, problem));
@@ -188,7 +223,10 @@ impl<'a> Picker<'a> {
     }
 
     fn via(&mut self, flags: &NodeFlags) -> anyhow::Result<BTreeMap<NodeId, SocketAddr>> {
-        let flag = flags.via.clone().map(|list| list.into_iter().map(|(n, a)| (n.0.to_string(), a)).collect());
+        let flag = flags
+            .via
+            .clone()
+            .map(|list| list.into_iter().map(|(n, a)| (n.0.to_string(), a)).collect());
         let show = |via: &BTreeMap<String, SocketAddr>| {
             via.iter().map(|(n, a)| format!("{n}={a}")).collect::<Vec<_>>().join(",")
         };
@@ -197,7 +235,11 @@ impl<'a> Picker<'a> {
         for (node, address) in via {
             let number = node.parse().ok().filter(|n| (1..=NodeId::MAX).contains(n));
             let number = number.ok_or_else(|| {
-                self.wrong("via", |s| &s.via, format!("{node:?} is no node number (1 to {})", NodeId::MAX))
+                self.wrong(
+                    "via",
+                    |s| &s.via,
+                    format!("{node:?} is no node number (1 to {})", NodeId::MAX),
+                )
             })?;
             checked.insert(NodeId(number), address);
         }
@@ -209,7 +251,7 @@ fn shown<T: Display>(value: &T) -> String {
     value.to_string()
 }
 
-fn list(values: &Vec<SocketAddr>) -> String {
+fn list(values: &[SocketAddr]) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
@@ -244,15 +286,22 @@ pub(crate) fn settle_node(
     let relay = p.or_default("relay", flags.relay, |s| &s.relay, shown, any_port);
     let relay_ip = p.or_default("relay_ip", flags.relay_ip, |s| &s.relay_ip, shown, || told(relay));
     let default_topology = || vec![TOPOLOGY_DEFAULT];
-    let topology =
-        p.or_default("topology", flags.topology.clone(), |s| &s.topology, list, default_topology);
+    let topology = p.or_default(
+        "topology",
+        flags.topology.clone(),
+        |s| &s.topology,
+        |v| list(v),
+        default_topology,
+    );
     let identity = p.identity(&flags.identity)?;
     let token_key = p.path("token_key", flags.token_key.clone(), |s| &s.token_key);
     if role == RoleName::Edge {
         p.required("token_key", token_key.as_ref())?;
     }
-    let capacity = p.or_default("capacity", flags.capacity, |s| &s.capacity, shown, || CAPACITY_DEFAULT);
-    let wall_skew_ms = p.or_default("wall_skew_ms", flags.wall_skew_ms, |s| &s.wall_skew_ms, shown, || 0);
+    let capacity =
+        p.or_default("capacity", flags.capacity, |s| &s.capacity, shown, || CAPACITY_DEFAULT);
+    let wall_skew_ms =
+        p.or_default("wall_skew_ms", flags.wall_skew_ms, |s| &s.wall_skew_ms, shown, || 0);
     let via = p.via(flags)?;
     let logs = p.logs(&flags.logs);
     if topology.is_empty() {

@@ -2,7 +2,10 @@
 
 /// The known word that a typing mistake may have stood for.
 #[must_use]
-pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    typed: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     // Words longer than that are no typing mistakes of ours.
     if typed.len() > 64 {
         return None;

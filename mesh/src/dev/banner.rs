@@ -54,7 +54,8 @@ pub(crate) fn text(record: &DevRecord) -> String {
 
 fn wan(record: &DevRecord) -> String {
     if record.wan.is_empty() {
-        return "Wide-area network: off (or one region only): nodes reach each other directly\n\n".to_owned();
+        return "Wide-area network: off (or one region only): nodes reach each other directly\n\n"
+            .to_owned();
     }
     let mut out = String::from("Wide-area network, emulated round trips\n");
     for pair in &record.wan {
@@ -67,7 +68,8 @@ fn wan(record: &DevRecord) -> String {
 fn commands(record: &DevRecord) -> String {
     // The usual directory needs no flag.
     let usual = std::env::current_dir().is_ok_and(|dir| dir.join(".dev") == record.state_dir);
-    let state = if usual { String::new() } else { format!(" --state-dir {}", record.state_dir.display()) };
+    let state =
+        if usual { String::new() } else { format!(" --state-dir {}", record.state_dir.display()) };
     let node = record.nodes.last().map_or("NODE", |n| n.plan.name.as_str());
     let region = record.regions.last().map_or("REGION", |r| r.region.as_str());
     let rows = [

@@ -47,7 +47,10 @@ pub(crate) struct Start<'a> {
 impl Child {
     /// Starts `mesh COMMAND --config FILE`. Must be called on the main thread: the kernel ends the child when the *thread*
     /// that started it ends.
-    pub(crate) fn start(start: Start<'_>, events: mpsc::UnboundedSender<ChildEvent>) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        start: Start<'_>,
+        events: mpsc::UnboundedSender<ChildEvent>,
+    ) -> anyhow::Result<Self> {
         let binary = std::env::current_exe().context("cannot find this binary")?;
         let mut command = Command::new(binary);
         command
@@ -66,7 +69,8 @@ impl Child {
                 command.env_remove(key);
             }
         }
-        let mut process = command.spawn().with_context(|| format!("cannot start {}", start.name))?;
+        let mut process =
+            command.spawn().with_context(|| format!("cannot start {}", start.name))?;
         let pid = process.id().unwrap_or_default();
         let tail = Arc::new(Mutex::new(VecDeque::new()));
         let (signals, orders) = mpsc::unbounded_channel();
@@ -123,7 +127,13 @@ async fn wait(process: &mut Process, mut orders: mpsc::UnboundedReceiver<Signal>
     }
 }
 
-async fn listen(stderr: ChildStderr, name: &str, log: &Path, tail: &Mutex<VecDeque<String>>, show: bool) {
+async fn listen(
+    stderr: ChildStderr,
+    name: &str,
+    log: &Path,
+    tail: &Mutex<VecDeque<String>>,
+    show: bool,
+) {
     let mut file = File::options().create(true).append(true).open(log).await.ok();
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {

@@ -64,7 +64,8 @@ pub(crate) fn router(orders: Orders, proxy: WanProxy) -> Router {
 /// A page in this machine's browser must not be able to kill nodes: browsers say where a request comes from.
 async fn no_web_pages(request: Request, next: Next) -> Response {
     let from_page = request.headers().contains_key(header::ORIGIN);
-    let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let host =
+        request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     if from_page || !matches!(name, "127.0.0.1" | "localhost" | "[::1]") {
         return (StatusCode::FORBIDDEN, "not for web pages\n").into_response();

@@ -1,9 +1,9 @@
 //! The files of children: certificates, keys, one TOML file each.
 
+use super::DevOptions;
 use super::layout::NodePlan;
 use super::pki::Ca;
 use super::state::{Layout, write_pem, write_secret};
-use super::DevOptions;
 use crate::config::RoleName;
 use crate::token;
 use serde::Serialize;
@@ -58,7 +58,11 @@ struct NodeLines {
 }
 
 /// Writes what all share, and what the topology and the operator have.
-pub(crate) fn write_shared(at: &Layout, options: &DevOptions, topology: SocketAddr) -> anyhow::Result<Ca> {
+pub(crate) fn write_shared(
+    at: &Layout,
+    options: &DevOptions,
+    topology: SocketAddr,
+) -> anyhow::Result<Ca> {
     let (ca, pem) = Ca::generate()?;
     write_secret(&at.ca(), &pem.cert)?;
     write_secret(&at.file("ca.key"), &pem.key)?;

@@ -34,9 +34,14 @@ impl Http {
         }
         let request = request.body(Body::from(json.unwrap_or_default()))?;
         let exchange = async {
-            let answer = self.0.request(request).await.with_context(|| format!("nobody answers at {url}"))?;
+            let answer = self
+                .0
+                .request(request)
+                .await
+                .with_context(|| format!("nobody answers at {url}"))?;
             let status = answer.status();
-            let body = axum::body::to_bytes(Body::new(answer.into_body()), ANSWER_BYTES_MAX).await?;
+            let body =
+                axum::body::to_bytes(Body::new(answer.into_body()), ANSWER_BYTES_MAX).await?;
             anyhow::Ok((status, String::from_utf8_lossy(&body).into_owned()))
         };
         match tokio::time::timeout(limit, exchange).await {

@@ -60,7 +60,12 @@ pub(crate) fn layout(regions: &[String], http_base: u16) -> Vec<NodePlan> {
 }
 
 /// One more edge beside `nodes`, if there is a spare number.
-pub(crate) fn one_more(nodes: &[NodePlan], first_spare: u32, region: &str, http_base: u16) -> Option<NodePlan> {
+pub(crate) fn one_more(
+    nodes: &[NodePlan],
+    first_spare: u32,
+    region: &str,
+    http_base: u16,
+) -> Option<NodePlan> {
     let used = |id: u32| nodes.iter().any(|n| n.id == NodeId(id));
     let id = (first_spare..first_spare + SPARES).find(|id| !used(*id))?;
     let edges = nodes.iter().filter(|n| n.role == RoleName::Edge);
@@ -71,7 +76,14 @@ pub(crate) fn one_more(nodes: &[NodePlan], first_spare: u32, region: &str, http_
     Some(plan)
 }
 
-fn plan(before: usize, role: RoleName, region: &str, number: usize, base: u16, offset: u16) -> NodePlan {
+fn plan(
+    before: usize,
+    role: RoleName,
+    region: &str,
+    number: usize,
+    base: u16,
+    offset: u16,
+) -> NodePlan {
     NodePlan {
         id: NodeId(before as u32 + 1),
         name: format!("{region}-{}-{number}", role.as_str()),

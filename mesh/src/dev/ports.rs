@@ -32,7 +32,8 @@ pub(crate) fn check(port: u16, wanted_by: &str) -> anyhow::Result<()> {
 
 /// Free TCP ports, all different: they are held together, then let go.
 pub(crate) fn free_tcp(count: usize) -> anyhow::Result<Vec<u16>> {
-    let held: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
+    let held: Result<Vec<_>, _> =
+        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
     let held = held.context("no free TCP port")?;
     Ok(held.iter().filter_map(|l| l.local_addr().ok()).map(|a| a.port()).collect())
 }
@@ -54,7 +55,9 @@ fn holder(protocol: Protocol, port: u16) -> Option<String> {
         inodes(protocol, port).iter().map(|inode| format!("socket:[{inode}]")).collect();
     for entry in fs::read_dir("/proc").ok()?.flatten() {
         let name = entry.file_name();
-        let Some(pid) = name.to_str().filter(|n| n.bytes().all(|b| b.is_ascii_digit())) else { continue };
+        let Some(pid) = name.to_str().filter(|n| n.bytes().all(|b| b.is_ascii_digit())) else {
+            continue;
+        };
         let Ok(files) = fs::read_dir(entry.path().join("fd")) else { continue };
         let mut links = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
         if links.any(|link| sockets.iter().any(|s| link.as_os_str() == s.as_str())) {
@@ -77,7 +80,7 @@ fn inodes(protocol: Protocol, port: u16) -> Vec<String> {
     for table in tables {
         for line in table.lines().skip(1) {
             let cells: Vec<&str> = line.split_whitespace().collect();
-            let [_, local, _, state, .., ] = cells[..] else { continue };
+            let [_, local, _, state, ..] = cells[..] else { continue };
             if local.ends_with(&suffix)
                 && wanted.is_none_or(|w| w == state)
                 && let Some(inode) = cells.get(9)
@@ -98,7 +101,10 @@ mod tests {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let error = check(port, "edge one").unwrap_err().to_string();
-        assert!(error.contains(&format!("TCP port {port} (for edge one) is in use by ")), "{error}");
+        assert!(
+            error.contains(&format!("TCP port {port} (for edge one) is in use by ")),
+            "{error}"
+        );
         assert!(error.contains(&format!("(pid {})", std::process::id())), "{error}");
         assert!(error.contains("--http-base"), "{error}");
     }

@@ -40,7 +40,8 @@ impl Prepared {
         let fronts = Fronts::new(proxy, options.wan, &options.regions);
         let first_spare = plans.len() as u32 + 1;
         let media_ip = default_route_ip();
-        let mut prepared = Self { options, state, fronts, plans, topology, media_ip, ca, first_spare };
+        let mut prepared =
+            Self { options, state, fronts, plans, topology, media_ip, ca, first_spare };
         for plan in prepared.plans.clone() {
             prepared.write(&plan)?;
         }
@@ -71,7 +72,8 @@ impl Prepared {
             bail!("no region {region:?} here: choose one of {}", self.options.regions.join(", "));
         }
         let more = one_more(&self.plans, self.first_spare, region, self.options.http_base);
-        let mut plan = more.with_context(|| format!("all {SPARES} spare node numbers are in use"))?;
+        let mut plan =
+            more.with_context(|| format!("all {SPARES} spare node numbers are in use"))?;
         choose_ports(std::slice::from_mut(&mut plan), self.options.http_base)?;
         self.write(&plan)?;
         self.plans.push(plan.clone());
@@ -97,7 +99,10 @@ fn check_regions(options: &DevOptions) -> anyhow::Result<()> {
     match regions.iter().find(|r| !matrix.regions().contains(r)) {
         None => Ok(()),
         Some(unknown) => {
-            bail!("no round-trip times for region {unknown:?}: choose from {}, or give --wan off", matrix.regions().join(", "))
+            bail!(
+                "no round-trip times for region {unknown:?}: choose from {}, or give --wan off",
+                matrix.regions().join(", ")
+            )
         }
     }
 }
@@ -107,7 +112,9 @@ fn check_names(options: &DevOptions, plans: &[NodePlan]) -> anyhow::Result<()> {
     for (name, _) in &options.wall_skew {
         if !names().any(|n| n == name) {
             let hint = nearest(name, names()).map(|n| format!("did you mean {n}?"));
-            let hint = hint.unwrap_or_else(|| format!("the nodes are {}", names().collect::<Vec<_>>().join(", ")));
+            let hint = hint.unwrap_or_else(|| {
+                format!("the nodes are {}", names().collect::<Vec<_>>().join(", "))
+            });
             bail!("--wall-skew: no node {name:?}: {hint}");
         }
     }

@@ -77,7 +77,8 @@ impl StateDir {
     /// Takes the directory, and removes what an earlier run left: every run begins anew.
     pub(crate) fn take(dir: &Path) -> anyhow::Result<Self> {
         let shown = dir.display().to_string();
-        let usable = || format!("cannot use the state directory {shown}: choose another with --state-dir");
+        let usable =
+            || format!("cannot use the state directory {shown}: choose another with --state-dir");
         fs::create_dir_all(dir).with_context(usable)?;
         let at = Layout(fs::canonicalize(dir).with_context(usable)?);
         let mut lock = OpenOptions::new()

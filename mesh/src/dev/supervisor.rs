@@ -134,7 +134,8 @@ impl Dev {
         self.ask_until_ready(name, child.pid);
         let state = "starting".to_owned();
         let waiting = self.members.remove(name).map(|m| m.waiting).unwrap_or_default();
-        let member = Member { child: Some(child), state, ready: false, ended_by_order: false, waiting };
+        let member =
+            Member { child: Some(child), state, ready: false, ended_by_order: false, waiting };
         self.members.insert(name.to_owned(), member);
         Ok(())
     }
@@ -180,24 +181,41 @@ impl Dev {
         for (name, _) in self.members.iter().filter(|(_, m)| !m.ready) {
             let plan = self.prepared.plans.iter().find(|p| p.name == *name);
             let why = match plan {
-                Some(plan) => self.http.get(&format!("http://127.0.0.1:{}/readyz", plan.port)).await.map(|(_, t)| t),
+                Some(plan) => self
+                    .http
+                    .get(&format!("http://127.0.0.1:{}/readyz", plan.port))
+                    .await
+                    .map(|(_, t)| t),
                 None => Ok("its port is not bound".to_owned()),
             };
             let why = why.unwrap_or_else(|e| format!("{e:#}"));
             missing.push(format!("{name} ({})", why.trim()));
         }
         let logs = self.prepared.at().file("logs");
-        format!("not ready after {} s: {}; logs: {}", START_LIMIT.as_secs(), missing.join(", "), logs.display())
+        format!(
+            "not ready after {} s: {}; logs: {}",
+            START_LIMIT.as_secs(),
+            missing.join(", "),
+            logs.display()
+        )
     }
 
     /// Until the topology knows all nodes; then the fronts lead to them.
-    async fn all_registered(&self, topology: &TopologyClient, deadline: Instant) -> anyhow::Result<()> {
+    async fn all_registered(
+        &self,
+        topology: &TopologyClient,
+        deadline: Instant,
+    ) -> anyhow::Result<()> {
         let mut views = topology.watch();
         let ids: Vec<_> = self.prepared.plans.iter().map(|p| p.id).collect();
-        let complete = views.wait_for(|view| view.live && ids.iter().all(|id| view.node(*id).is_some()));
+        let complete =
+            views.wait_for(|view| view.live && ids.iter().all(|id| view.node(*id).is_some()));
         match timeout_at(deadline, complete).await {
             Ok(Ok(view)) => self.prepared.fronts.point(&view),
-            _ => bail!("the topology service does not know all nodes after {} s", START_LIMIT.as_secs()),
+            _ => bail!(
+                "the topology service does not know all nodes after {} s",
+                START_LIMIT.as_secs()
+            ),
         }
         Ok(())
     }
@@ -212,7 +230,8 @@ impl Dev {
 
     async fn first_meeting(&self, topology: &TopologyClient) -> anyhow::Result<MeetingLinks> {
         let spec = MeetingSpec { name: "mesh dev".to_owned(), ..MeetingSpec::default() };
-        let meeting = topology.create_meeting(spec).await.context("cannot create the first meeting")?;
+        let meeting =
+            topology.create_meeting(spec).await.context("cannot create the first meeting")?;
         let key = self.prepared.at().token_key();
         let token = links::token(&key, meeting.id, None, Grants::PARTICIPANT, LIFETIME)?;
         Ok(links::links(meeting.id, &token, &self.regions()))
@@ -222,9 +241,13 @@ impl Dev {
     fn regions(&self) -> Vec<RegionUrl> {
         let regions = self.prepared.options.regions.iter();
         let plans = &self.prepared.plans;
-        let first = |region: &String| plans.iter().find(|p| p.role == RoleName::Edge && p.region == *region);
+        let first = |region: &String| {
+            plans.iter().find(|p| p.role == RoleName::Edge && p.region == *region)
+        };
         regions
-            .filter_map(|region| first(region).map(|p| RegionUrl { region: region.clone(), url: url(p) + "/" }))
+            .filter_map(|region| {
+                first(region).map(|p| RegionUrl { region: region.clone(), url: url(p) + "/" })
+            })
             .collect()
     }
 
@@ -232,7 +255,9 @@ impl Dev {
         if let Ok((_, page)) = self.http.get(&record.client).await
             && page.contains("built without the client page")
         {
-            banner::note("this binary was built without the client page: run `make web`, then build it again");
+            banner::note(
+                "this binary was built without the client page: run `make web`, then build it again",
+            );
         }
     }
 
@@ -261,12 +286,21 @@ impl Dev {
     }
 
     /// A child has ended.
-    async fn ended(&mut self, name: &str, status: &str, ordered: bool, words: &[String]) -> anyhow::Result<()> {
+    async fn ended(
+        &mut self,
+        name: &str,
+        status: &str,
+        ordered: bool,
+        words: &[String],
+    ) -> anyhow::Result<()> {
         let log = self.prepared.at().log(name);
         if ordered {
             banner::note(&format!("{name} was killed, as ordered"));
         } else {
-            banner::note(&format!("{name} ended unexpectedly: {status}. Its last lines (all in {}):", log.display()));
+            banner::note(&format!(
+                "{name} ended unexpectedly: {status}. Its last lines (all in {}):",
+                log.display()
+            ));
             words.iter().for_each(|line| banner::note(&format!("    {line}")));
         }
         if !self.running {
@@ -283,7 +317,12 @@ impl Dev {
     }
 
     fn restart(&mut self, name: &str) -> anyhow::Result<()> {
-        let role = self.prepared.plans.iter().find(|p| p.name == name).map_or("topology", |p| p.role.as_str());
+        let role = self
+            .prepared
+            .plans
+            .iter()
+            .find(|p| p.name == name)
+            .map_or("topology", |p| p.role.as_str());
         self.start(name, role)
     }
 

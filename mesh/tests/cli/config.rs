@@ -52,7 +52,10 @@ fn flags_win_over_the_environment_which_wins_over_the_file_which_wins_over_defau
 fn an_unknown_key_is_named_with_line_column_and_the_likely_one() {
     let dir = cluster("regoin = \"eu\"\n");
     let error = one_line_failure(&mut check(dir.path()));
-    assert!(error.contains("edge.toml:9:1: unknown key `regoin`: did you mean `region`?"), "{error}");
+    assert!(
+        error.contains("edge.toml:9:1: unknown key `regoin`: did you mean `region`?"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -67,22 +70,33 @@ fn a_wrong_value_is_named_with_line_and_column_and_an_example() {
 fn a_value_out_of_range_is_named_with_its_place() {
     let dir = cluster("[via]\n5000 = \"127.0.0.1:9000\"\n");
     let error = one_line_failure(&mut check(dir.path()));
-    assert!(error.contains("edge.toml:9:") && error.contains("\"5000\" is no node number"), "{error}");
-    let error = one_line_failure(check(dir.path()).args(["--node", "9999", "--via", "3=127.0.0.1:1"]));
+    assert!(
+        error.contains("edge.toml:9:") && error.contains("\"5000\" is no node number"),
+        "{error}"
+    );
+    let error =
+        one_line_failure(check(dir.path()).args(["--node", "9999", "--via", "3=127.0.0.1:1"]));
     assert!(error.contains("--node: `node`: 9999 is no node number"), "{error}");
 }
 
 #[test]
 fn a_missing_setting_says_all_the_ways_to_give_it() {
     let error = one_line_failure(mesh().args(["edge", "--node", "3"]));
-    assert!(error.contains("`region` is missing: give --region, MESH_REGION, or a file"), "{error}");
+    assert!(
+        error.contains("`region` is missing: give --region, MESH_REGION, or a file"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_file_of_another_role_is_refused() {
     let dir = cluster("");
-    let error = one_line_failure(mesh().args(["origin", "--config"]).arg(dir.path().join("edge.toml")));
-    assert!(error.contains("edge.toml:1:8: this file is for `mesh edge`, not for `mesh origin`"), "{error}");
+    let error =
+        one_line_failure(mesh().args(["origin", "--config"]).arg(dir.path().join("edge.toml")));
+    assert!(
+        error.contains("edge.toml:1:8: this file is for `mesh edge`, not for `mesh origin`"),
+        "{error}"
+    );
 }
 
 #[test]

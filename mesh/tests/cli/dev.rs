@@ -27,10 +27,16 @@ fn everything_is_ready_when_the_banner_appears() {
     let id = dev.record["meeting"]["id"].as_str().unwrap();
     for link in links {
         let url = link["url"].as_str().unwrap();
-        assert!(url.starts_with("http://localhost:") && url.contains(&format!("/m/{id}#token=")), "{url}");
+        assert!(
+            url.starts_with("http://localhost:") && url.contains(&format!("/m/{id}#token=")),
+            "{url}"
+        );
     }
     let trips = dev.record["wan"].as_array().unwrap();
-    assert!(trips.iter().any(|t| t["from"] == "us-east-1" && t["rttMs"].as_f64() > Some(60.0)), "{trips:?}");
+    assert!(
+        trips.iter().any(|t| t["from"] == "us-east-1" && t["rttMs"].as_f64() > Some(60.0)),
+        "{trips:?}"
+    );
 }
 
 #[test]
@@ -45,7 +51,8 @@ fn a_second_one_on_the_same_directory_is_refused_in_one_line() {
 #[test]
 fn meetings_and_tokens_need_nothing_but_the_running_mesh() {
     let dev = Dev::start(&["--regions", "us-east-1,eu-west-1"]);
-    let arguments = ["meeting", "create", "--json", "--name", "standup", "--origin-region", "us-east-1"];
+    let arguments =
+        ["meeting", "create", "--json", "--name", "standup", "--origin-region", "us-east-1"];
     let made: Value = serde_json::from_str(&stdout(&mut dev.beside(&arguments))).unwrap();
     let id = made["meeting"].as_str().unwrap();
     assert_eq!(made["links"].as_array().unwrap().len(), 2);
@@ -54,10 +61,14 @@ fn meetings_and_tokens_need_nothing_but_the_running_mesh() {
     let link = made["links"][0]["url"].as_str().unwrap();
     let shown = stdout(&mut dev.beside(&["meeting", "show", link]));
     assert!(shown.contains("standup") && shown.contains("origin   us-east-1-origin-1"), "{shown}");
-    let token = stdout(&mut dev.beside(&["token", "--meeting", id, "--name", "Ada", "--publish", "false"]));
+    let token =
+        stdout(&mut dev.beside(&["token", "--meeting", id, "--name", "Ada", "--publish", "false"]));
     let public = std::fs::read(dev.dir.join("token.pub")).unwrap();
     let claims = mesh::token::Verifier::from_pem(&public).unwrap().verify(token.trim()).unwrap();
-    assert_eq!((claims.name.as_deref(), claims.grants), (Some("Ada"), mesh::token::Grants::ATTENDEE));
+    assert_eq!(
+        (claims.name.as_deref(), claims.grants),
+        (Some("Ada"), mesh::token::Grants::ATTENDEE)
+    );
     assert_eq!(claims.meeting.to_string(), id);
     stdout(&mut dev.beside(&["meeting", "end", id]));
     assert!(!stdout(&mut dev.beside(&["meeting", "list"])).contains(id));
@@ -68,8 +79,12 @@ fn the_death_of_a_node_is_reported_and_it_can_be_started_again() {
     let dev = Dev::start(&["--regions", "us-east-1,eu-west-1"]);
     let name = "eu-west-1-edge-2";
     stdout(&mut dev.beside(&["dev", "kill", name]));
-    until("the ordered end is reported", || dev.said().contains("eu-west-1-edge-2 was killed").then_some(()));
-    until("its state is known", || dev.node(name)["state"].as_str()?.starts_with("ended").then_some(()));
+    until("the ordered end is reported", || {
+        dev.said().contains("eu-west-1-edge-2 was killed").then_some(())
+    });
+    until("its state is known", || {
+        dev.node(name)["state"].as_str()?.starts_with("ended").then_some(())
+    });
     let again = one_line_failure(&mut dev.beside(&["dev", "kill", name]));
     assert!(again.contains("has ended already"), "{again}");
     stdout(&mut dev.beside(&["dev", "start", name]));
@@ -81,7 +96,10 @@ fn the_death_of_a_node_is_reported_and_it_can_be_started_again() {
         let said = dev.said();
         said.contains("eu-west-1-edge-2 ended unexpectedly: signal: 9").then_some(said)
     });
-    assert!(said.contains("    ") && said.contains("edge started"), "its last lines are shown: {said}");
+    assert!(
+        said.contains("    ") && said.contains("edge started"),
+        "its last lines are shown: {said}"
+    );
     let unknown = one_line_failure(&mut dev.beside(&["dev", "kill", "nobody"]));
     assert!(unknown.contains("nobody is not known: the nodes are "), "{unknown}");
 }
@@ -139,18 +157,26 @@ fn mistakes_at_the_start_are_told_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let error = one_line_failure(mesh().args(["dev", "--http-base", "0", "--state-dir"]).arg(&file));
+    let error =
+        one_line_failure(mesh().args(["dev", "--http-base", "0", "--state-dir"]).arg(&file));
     assert!(error.contains("choose another with --state-dir"), "{error}");
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     if port.parse::<u16>().unwrap() <= 65_500 {
-        let error = one_line_failure(mesh().args(["dev", "--http-base", &port, "--state-dir"]).arg(dir.path()));
-        assert!(error.contains(&format!("TCP port {port} (for us-east-1-edge-1) is in use by ")), "{error}");
+        let error = one_line_failure(
+            mesh().args(["dev", "--http-base", &port, "--state-dir"]).arg(dir.path()),
+        );
+        assert!(
+            error.contains(&format!("TCP port {port} (for us-east-1-edge-1) is in use by ")),
+            "{error}"
+        );
         assert!(error.contains("--http-base"), "{error}");
     }
 
-    let error = one_line_failure(mesh().args(["dev", "--regions", "us-east-1,mars", "--state-dir"]).arg(dir.path()));
+    let error = one_line_failure(
+        mesh().args(["dev", "--regions", "us-east-1,mars", "--state-dir"]).arg(dir.path()),
+    );
     assert!(error.contains("no round-trip times for region \"mars\""), "{error}");
     let error = failure(mesh().args(["dev", "--wan", "maybe"]));
     assert!(error.contains("maybe") && error.contains("on, off"), "{error}");

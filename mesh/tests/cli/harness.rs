@@ -113,7 +113,8 @@ impl Dev {
 
     /// All child processes, the topology's included.
     pub(crate) fn pids(&self) -> Vec<u64> {
-        let nodes = self.record["nodes"].as_array().unwrap().iter().map(|n| n["pid"].as_u64().unwrap());
+        let nodes =
+            self.record["nodes"].as_array().unwrap().iter().map(|n| n["pid"].as_u64().unwrap());
         nodes.chain([self.record["topologyPid"].as_u64().unwrap()]).collect()
     }
 
