@@ -3,7 +3,7 @@
 use super::command::{EdgeOutput, Join, Placement, SocketId};
 use super::roster::Roster;
 use super::uplink::Uplink;
-use crate::signal::{ServerMessage, SlotState};
+use crate::signal::{ErrorCode, ServerMessage, SlotState};
 use relay_proto::control::{Floor, Member};
 use relay_proto::{Encoding, Epoch, MeetingId, ParticipantId};
 use sfu_core::hub::Hub;
@@ -30,6 +30,8 @@ pub(super) struct EdgeMeeting {
     pub(super) told: Floor,
     /// Whether it waits to be flushed.
     pub(super) queued: bool,
+    /// Clients were told that the origin cannot be reached.
+    pub(super) cut_off: bool,
 }
 
 impl EdgeMeeting {
@@ -45,25 +47,17 @@ impl EdgeMeeting {
             slots: BTreeMap::new(),
             told: Floor::default(),
             queued: false,
+            cut_off: false,
         }
     }
 
     /// The epoch under which this edge speaks of the meeting.
     pub(super) fn epoch(&self) -> Epoch {
-        self.uplink
-            .placement
-            .map_or(Epoch(0), |p: Placement| p.epoch)
+        self.uplink.placement.map_or(Epoch(0), |p: Placement| p.epoch)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        [
-            self.hub.deadline(),
-            self.roster.deadline(),
-            self.uplink.retry,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [self.hub.deadline(), self.roster.deadline(), self.uplink.retry].into_iter().flatten().min()
     }
 
     /// Says something to every participant here.
@@ -72,10 +66,22 @@ impl EdgeMeeting {
             return;
         }
         let sockets = self.sockets.values().copied().collect();
-        out.push(EdgeOutput::SendAll {
-            sockets,
-            message: Arc::new(message),
-        });
+        out.push(EdgeOutput::SendAll { sockets, message: Arc::new(message) });
+    }
+
+    /// The origin is lost: clients are told once that they hear their own region at most.
+    pub(super) fn tell_cut_off(&mut self, out: &mut Vec<EdgeOutput>) {
+        if std::mem::replace(&mut self.cut_off, true) {
+            return;
+        }
+        let message = ServerMessage::Error {
+            code: ErrorCode::Unavailable,
+            message: "the other regions cannot be reached just now: waiting for them".to_owned(),
+            fatal: false,
+            retry_after_ms: None,
+            edges: Vec::new(),
+        };
+        self.tell_all(message, out);
     }
 
     /// Tells clients of a new floor.

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Changes are told to clients at most this often (DESIGN section 5).
 pub(super) const COALESCE: Duration = Duration::from_millis(200);
 
+/// All edges have told a new origin of their participants by then: the longest round trip is 400 ms.
+const REPORTED_WITHIN: Duration = Duration::from_millis(600);
+
 /// What came of a change from the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Applied {
@@ -29,6 +32,8 @@ pub(super) struct Roster {
     changed: BTreeSet<ParticipantId>,
     /// When clients are to be told.
     due: Option<Instant>,
+    /// Clients are to be told everything.
+    whole: bool,
     /// A snapshot being received.
     incoming: Option<BTreeMap<ParticipantId, Member>>,
 }
@@ -91,6 +96,12 @@ impl Roster {
         self.due.get_or_insert(now + COALESCE);
     }
 
+    /// Clients are told everything once more, when everybody has had the time to be reported to a new origin.
+    pub(super) fn tell_anew(&mut self, now: Instant) {
+        self.whole = true;
+        self.due = Some(now + REPORTED_WITHIN);
+    }
+
     /// Everybody, as a client that has just joined is told.
     #[must_use]
     pub(super) fn message(&self) -> ServerMessage {
@@ -113,17 +124,15 @@ impl Roster {
         self.due.filter(|due| *due <= now)?;
         self.due = None;
         let changed = std::mem::take(&mut self.changed);
-        let (put, removed): (Vec<_>, Vec<_>) = changed
-            .into_iter()
-            .partition(|id| self.members.contains_key(id));
+        if std::mem::take(&mut self.whole) {
+            return Some(self.message());
+        }
+        let (put, removed): (Vec<_>, Vec<_>) =
+            changed.into_iter().partition(|id| self.members.contains_key(id));
         Some(ServerMessage::Roster {
             seq: self.seq as u32,
             snapshot: false,
-            put: put
-                .iter()
-                .filter_map(|id| self.members.get(id))
-                .map(MemberJson::from)
-                .collect(),
+            put: put.iter().filter_map(|id| self.members.get(id)).map(MemberJson::from).collect(),
             removed: removed.into_iter().map(|id| id.0).collect(),
         })
     }
@@ -149,37 +158,33 @@ mod tests {
     fn changes_are_applied_in_order_and_told_together() {
         let t = Instant::now();
         let mut roster = Roster::default();
-        assert_eq!(
-            roster.apply(t, 1, RosterChange::Put(member(7))),
-            Applied::Yes
-        );
-        assert_eq!(
-            roster.apply(t, 1, RosterChange::Put(member(7))),
-            Applied::Old
-        );
-        assert_eq!(
-            roster.apply(t, 3, RosterChange::Put(member(9))),
-            Applied::Gap
-        );
-        assert_eq!(
-            roster.apply(t, 2, RosterChange::Put(member(8))),
-            Applied::Yes
-        );
-        assert_eq!(
-            roster.poll(t),
-            None,
-            "not before the changes were coalesced"
-        );
-        let Some(ServerMessage::Roster {
-            put,
-            removed,
-            snapshot: false,
-            seq: 2,
-        }) = roster.poll(t + COALESCE)
+        assert_eq!(roster.apply(t, 1, RosterChange::Put(member(7))), Applied::Yes);
+        assert_eq!(roster.apply(t, 1, RosterChange::Put(member(7))), Applied::Old);
+        assert_eq!(roster.apply(t, 3, RosterChange::Put(member(9))), Applied::Gap);
+        assert_eq!(roster.apply(t, 2, RosterChange::Put(member(8))), Applied::Yes);
+        assert_eq!(roster.poll(t), None, "not before the changes were coalesced");
+        let Some(ServerMessage::Roster { put, removed, snapshot: false, seq: 2 }) =
+            roster.poll(t + COALESCE)
         else {
             panic!("one message with both");
         };
         assert_eq!((put.len(), removed.len()), (2, 0));
+        assert_eq!(roster.deadline(), None);
+    }
+
+    #[test]
+    fn everything_is_told_anew_in_one_snapshot() {
+        let t = Instant::now();
+        let mut roster = Roster::default();
+        roster.apply(t, 1, RosterChange::Put(member(1)));
+        roster.poll(t + COALESCE);
+        roster.tell_anew(t);
+        roster.apply(t, 2, RosterChange::Put(member(2)));
+        assert_eq!(roster.poll(t + COALESCE), None);
+        let told = roster.poll(t + REPORTED_WITHIN);
+        assert!(
+            matches!(told, Some(ServerMessage::Roster { snapshot: true, put, .. }) if put.len() == 2)
+        );
         assert_eq!(roster.deadline(), None);
     }
 
@@ -190,10 +195,7 @@ mod tests {
         roster.apply(t, 1, RosterChange::Put(member(1)));
         roster.poll(t + COALESCE);
         roster.snapshot(t, 9, vec![member(2)], true, false);
-        assert!(
-            roster.members.contains_key(&ParticipantId(1)),
-            "not before the last part"
-        );
+        assert!(roster.members.contains_key(&ParticipantId(1)), "not before the last part");
         roster.snapshot(t, 9, vec![member(3)], false, true);
         let Some(ServerMessage::Roster { put, removed, .. }) = roster.poll(t + COALESCE) else {
             panic!()

@@ -88,7 +88,7 @@ impl Tree {
                 let mut wire = Wire { room: self.room, ..Wire::default() };
                 let progress = self.hubs[hub].0.flush(self.now, &mut wire);
                 assert!(wire.slots.len() + wire.links.len() <= self.room, "a slice is bounded");
-                let events = self.hubs[hub].0.take_events();
+                let events = self.hubs[hub].0.take_events().collect::<Vec<_>>();
                 moved |= progress == Progress::More || !events.is_empty() || !wire.links.is_empty();
                 for event in events {
                     self.event(hub, event);
@@ -369,6 +369,28 @@ fn a_muted_microphone_is_refused_and_frees_its_place() {
     tree.speak(&mut alice, 20);
     assert_eq!(tree.heard_by(&bob).len(), 1);
     assert_eq!(tree.hubs[0].0.counters().drops.get(DropReason::Muted), 1);
+}
+
+#[test]
+fn a_camera_that_goes_off_leaves_far_screens_and_comes_back() {
+    let mut tree = three_regions();
+    let alice = tree.join(0, 1);
+    let bob = tree.join(2, 2);
+    tree.floor(&alice, 1);
+    tree.film(&alice, 1, true);
+    tree.pass(100);
+    assert!(tree.heard_by(&bob).iter().any(|(slot, _)| *slot == 3), "the picture is seen");
+    let camera = TrackId { participant: alice.id, kind: TrackKind::Camera };
+    let now = tree.now;
+    tree.hubs[0].0.mute(now, camera, true);
+    tree.settle();
+    assert!(!tree.hubs[2].0.tracks.contains_key(&camera), "no last frame stays");
+    tree.hubs[0].0.mute(now, camera, false);
+    tree.settle();
+    let before = tree.heard_by(&bob).len();
+    tree.film(&alice, 2, true);
+    tree.pass(100);
+    assert!(tree.heard_by(&bob).len() > before, "the picture is back");
 }
 
 #[test]

@@ -264,7 +264,8 @@ impl Hub {
         ) else {
             return;
         };
-        if track.source == port || track.hops.len() >= HOPS_MAX {
+        let picture_off = track.muted && !id.kind.is_audio();
+        if track.source == port || track.hops.len() >= HOPS_MAX || picture_off {
             return;
         }
         let encodings = track
@@ -297,7 +298,12 @@ impl Hub {
         let Some(track) = self.tracks.get_mut(&id) else {
             return;
         };
-        track.muted = muted;
+        if std::mem::replace(&mut track.muted, muted) == muted {
+            return;
+        }
+        if !id.kind.is_audio() {
+            self.picture_switched(now, id, muted);
+        }
         if muted && id.kind == TrackKind::Mic {
             self.gate_down.remove(id.participant);
             self.gate_up.remove(id.participant);
@@ -305,5 +311,24 @@ impl Hub {
             self.sync_voices(now, None);
         }
         self.queue_layouts();
+    }
+
+    /// A picture went off or came back: neighbours learn it as a track that is withdrawn or announced, so that no last frame
+    /// stays on a screen far away.
+    fn picture_switched(&mut self, now: Now, id: TrackId, off: bool) {
+        if !off {
+            self.announce_to_links(id);
+            self.demands_of_links(now, id);
+            return;
+        }
+        let Some((source, rings)) = self.tracks.get(&id).map(|t| (t.source, t.rings)) else { return };
+        let links = self.ports.iter().filter_map(|(k, p)| p.link().map(|l| (PortId(k), l.target)));
+        let links: Vec<_> = links.filter(|(port, _)| *port != source).collect();
+        for (port, link) in links {
+            for ring in rings.into_iter().flatten() {
+                self.unfeed(port, ring);
+            }
+            self.events.push(HubEvent::Send { link, body: Body::Withdraw(id) });
+        }
     }
 }

@@ -163,7 +163,7 @@ impl Hub {
             participant: voice,
             kind: TrackKind::Camera,
         };
-        let Some(track) = self.tracks.get(&camera) else {
+        let Some(track) = self.tracks.get(&camera).filter(|t| !t.muted) else {
             return;
         };
         let (Some(ring), source) = (track.ring(Encoding::Q), track.source) else {

@@ -329,6 +329,7 @@ export class Meeting extends Emitter<MeetingEvents> {
     switch (message.type) {
       case "roster":
         if (this.#roster.apply(message)) this.emit("roster", this.members);
+        if (message.snapshot) this.#reached();
         break;
       case "floor":
         this.#floor = { main: message.main ?? undefined, recent: message.recent };
@@ -350,12 +351,22 @@ export class Meeting extends Emitter<MeetingEvents> {
 
   #refused(message: ServerMessageOf<"error">): void {
     const error = refusal(message);
-    if (!message.fatal) this.emit("error", error);
+    if (!message.fatal) {
+      // The edge is there, the rest of the meeting is not: a snapshot of the roster ends this.
+      if (error.code === "unavailable") this.#become("reconnecting");
+      this.emit("error", error);
+    }
     else if (error.retryable) this.#lost(error);
     else {
       this.emit("error", error);
       this.#end(error.message);
     }
+  }
+
+  /** The edge has the whole meeting again. */
+  #reached(): void {
+    const connected = this.pc?.connectionState === "connected" && this.#session !== this.#leaving;
+    if (this.#state === "reconnecting" && connected) this.#become("connected");
   }
 
   #sample(): void {

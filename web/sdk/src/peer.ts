@@ -1,4 +1,4 @@
-import { restrict } from "./codecs";
+import { restrict, withStartRate } from "./codecs";
 import { fitEncodings, SCREEN, SIMULCAST, SINGLE } from "./encodings";
 import type { PublishLine } from "./generated/PublishLine";
 import type { TrackKindJson } from "./generated/TrackKindJson";
@@ -70,7 +70,7 @@ export class Peer {
 
   /** Applies the edge's answer. */
   async accept(sdp: string): Promise<void> {
-    await this.pc.setRemoteDescription({ type: "answer", sdp });
+    await this.pc.setRemoteDescription({ type: "answer", sdp: withStartRate(sdp) });
   }
 
   /** Takes back an offer that was refused. */

@@ -48,7 +48,13 @@ export function parseServerMessage(data: unknown): ServerMessage | undefined {
 
 /** An `error` message as an exception. */
 export function refusal(message: ServerMessageOf<"error">): MeshError {
-  return new MeshError(message.code, message.message, message.retryAfterMs ?? undefined, message.edges ?? []);
+  return new MeshError(message.code, sentence(message.message), message.retryAfterMs ?? undefined, message.edges ?? []);
+}
+
+/** Servers write reasons as they do in logs; people read sentences. */
+function sentence(text: string): string {
+  const whole = text.trim();
+  return whole.charAt(0).toUpperCase() + whole.slice(1) + (/[.!?…]$/.test(whole) ? "" : ".");
 }
 
 /** What a {@link Signalling} tells. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { AUDIO_CODECS, preferred, VIDEO_CODECS } from "../src/codecs";
+import { AUDIO_CODECS, preferred, VIDEO_CODECS, withStartRate } from "../src/codecs";
 
 const codec = (mimeType: string, sdpFmtpLine = "") => ({ mimeType, sdpFmtpLine });
 
@@ -17,5 +17,17 @@ describe("codec preferences", () => {
   it("keep everything where nothing wanted is known", () => {
     const known = ["video/H264", "video/rtx"].map((m) => codec(m));
     expect(preferred(known, VIDEO_CODECS)).toEqual(known);
+  });
+});
+
+describe("the rate a camera starts at", () => {
+  const line = (kind: string, direction: string) =>
+    `m=${kind} 9 UDP/TLS/RTP/SAVPF 96 97\r\na=${direction}\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n`;
+
+  it("is said for the pictures the edge receives, and nowhere else", () => {
+    const answer = `v=0\r\n${line("video", "recvonly")}${line("video", "sendonly")}`;
+    const [, camera, slot] = withStartRate(answer, 700).split(/(?=^m=)/m);
+    expect(camera).toContain("a=rtpmap:96 VP8/90000\r\na=fmtp:96 x-google-start-bitrate=700\r\n");
+    expect(slot).toBe(line("video", "sendonly"));
   });
 });

@@ -194,6 +194,18 @@ describe("a lost socket", () => {
     expect(world.sockets).toHaveLength(1 + 4);
   });
 
+  it("of the other regions alone is told, and ends with a snapshot of the roster", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    world.peer.become("connected");
+    world.socket.tell({ type: "error", code: "unavailable", message: "no way to the others", fatal: false });
+    expect(meeting.state).toBe("reconnecting");
+    expect(world.events).toContainEqual(["error", expect.objectContaining({ message: "No way to the others." })]);
+    world.socket.tell({ type: "roster", seq: 2, snapshot: true, put: [member(1), member(2)], removed: [] });
+    expect(meeting.state).toBe("connected");
+    expect(world.sockets).toHaveLength(1);
+  });
+
   it("goes to the edges that a busy one names", async () => {
     const world = new World();
     await world.join();
