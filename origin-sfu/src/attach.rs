@@ -11,7 +11,9 @@ use sfu_core::hub::Direction;
 
 impl OriginShard {
     pub(crate) fn handle_link_events(&mut self, now: Now, out: &mut Outbox<OriginOutput>) {
-        for event in std::mem::take(&mut self.link_events) {
+        // Taken and put back, so that its memory serves the next packet too.
+        let mut events = std::mem::take(&mut self.link_events);
+        for event in events.drain(..) {
             match event {
                 LinkEvent::Media {
                     link,
@@ -62,6 +64,7 @@ impl OriginShard {
                 | LinkEvent::Recovered { .. } => {}
             }
         }
+        self.link_events = events;
     }
 
     fn control(

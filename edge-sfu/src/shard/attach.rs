@@ -128,7 +128,9 @@ impl EdgeShard {
 
     /// What the links brought.
     pub(super) fn link_events(&mut self, now: Now, out: &mut Outbox<EdgeOutput>) {
-        for event in std::mem::take(&mut self.link_events) {
+        // Taken and put back, so that its memory serves the next packet too.
+        let mut events = std::mem::take(&mut self.link_events);
+        for event in events.drain(..) {
             match event {
                 LinkEvent::Media {
                     link,
@@ -176,7 +178,7 @@ impl EdgeShard {
                         up: false,
                         reason: reason.to_string(),
                     });
-                    self.link_down(now, link);
+                    self.link_down(now, link, out);
                 }
                 LinkEvent::DialFailed { node, reason, .. } => {
                     out.events.push(EdgeOutput::Link {
@@ -188,9 +190,10 @@ impl EdgeShard {
                 LinkEvent::Suspect { .. } | LinkEvent::Recovered { .. } => {}
             }
         }
+        self.link_events = events;
     }
 
-    fn link_down(&mut self, now: Now, link: LinkId) {
+    fn link_down(&mut self, now: Now, link: LinkId, out: &mut Outbox<EdgeOutput>) {
         self.relay.forget_flows(link);
         let keys: Vec<usize> = self.meetings.iter().map(|(k, _)| k).collect();
         for key in keys {
@@ -206,7 +209,8 @@ impl EdgeShard {
                 uplink.media = None;
             }
             let child = uplink.children.remove(&link);
-            if uplink.origin.is_some_and(|a| a.link == link) {
+            let orphan = uplink.origin.is_some_and(|a| a.link == link);
+            if orphan {
                 uplink.origin = None;
             }
             if uplink.head.is_some_and(|a| a.link == link) {
@@ -215,6 +219,9 @@ impl EdgeShard {
             }
             for port in gone.into_iter().chain(child) {
                 meeting.hub.remove_port(now, port);
+            }
+            if orphan {
+                meeting.tell_cut_off(&mut out.events);
             }
             self.attach(now, key);
         }
@@ -342,6 +349,9 @@ impl EdgeShard {
         if let Some(origin) = uplink.origin.as_mut().filter(|a| a.link == link) {
             origin.attached = true;
             meeting.hub.expect_new_election();
+            if std::mem::take(&mut meeting.cut_off) {
+                meeting.roster.tell_anew(now.mono);
+            }
             let role = if role == (Role::Child { head: me }) {
                 Role::Head
             } else {

@@ -147,7 +147,9 @@ impl Hub {
             return Err(DropReason::NotElected);
         }
         if let Some(at) = earliest(self.gate_down.deadline(), self.gate_up.deadline()) {
-            self.timers.arm(Due::Voices, at);
+            // Every packet moves the deadline on. The timer stays where it is: moving it would rebalance a tree a packet,
+            // and when it comes up too early it is armed anew.
+            self.timers.arm_by(Due::Voices, at);
         }
         self.mark(ring);
         Ok(())

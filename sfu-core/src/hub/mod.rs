@@ -331,9 +331,11 @@ impl Hub {
     pub fn flush(&mut self, now: Now, io: &mut impl HubIo) -> Progress {
         self.settle_layouts(now);
         self.settle_demand();
-        for sub in std::mem::take(&mut self.pending_reports) {
+        let mut reports = std::mem::take(&mut self.pending_reports);
+        for sub in reports.drain(..) {
             self.report_sub(sub, now, io);
         }
+        self.pending_reports = reports;
         if self.fan_out(now, io) == Progress::More || !self.layouts.is_empty() {
             return Progress::More;
         }
@@ -370,8 +372,8 @@ impl Hub {
     }
 
     /// What the hub wants done, in order.
-    pub fn take_events(&mut self) -> Vec<HubEvent> {
-        std::mem::take(&mut self.events)
+    pub fn take_events(&mut self) -> std::vec::Drain<'_, HubEvent> {
+        self.events.drain(..)
     }
 
     /// The ranking of the voices published here, when it is due.
