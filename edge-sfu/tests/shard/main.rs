@@ -1,0 +1,12 @@
+//! One shard of an edge, whole, in memory and virtual time.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
+
+mod hot_path;
+mod meeting;
+mod no_alloc;
+mod neighbour;
+#[allow(unreachable_pub, dead_code, reason = "shared with the benches of mesh-tests")]
+mod thin;
+mod world;
