@@ -48,8 +48,28 @@ async function firstSeen(colour, afterMs) {
   return frame && frame.atMs + origin;
 }
 
+/** Notes when Lin's page is told of a new main speaker, on the machine's clock. */
+function followFloor() {
+  return lin.page.evaluate(() => {
+    window.__floors = [];
+    window.mesh.meeting.on("floor", ({ main }) => {
+      const atMs = performance.timeOrigin + performance.now();
+      if (window.__floors.at(-1)?.main !== main) window.__floors.push({ main, atMs });
+    });
+  });
+}
+
+/** When Lin was told that somebody has the floor since a moment. */
+async function toldOf(each, afterMs) {
+  const id = await each.id();
+  const floors = await lin.page.evaluate(() => window.__floors);
+  return floors.find(({ main, atMs }) => main === id && atMs > afterMs)?.atMs;
+}
+
 test("the far main picture follows 20 changes of speaker", { timeout: 150_000 }, async () => {
   const lags = new Map([[ada, []], [eva, []]]);
+  const told = new Map([[ada, []], [eva, []]]);
+  await followFloor();
   await eva.speak(true);
   await lin.untilMain("green", 15_000);
   await pause(1_000);
@@ -62,19 +82,23 @@ test("the far main picture follows 20 changes of speaker", { timeout: 150_000 },
     const began = await onset(next);
     lags.get(next).push((await firstSeen(next.colour, began)) - began);
     assert.equal(await untilLabel(next.name), next.name);
+    told.get(next).push((await toldOf(next, began)) - began);
     // Long enough for the picture to settle, and never the same phase of any timer.
     await pause(700 + 37 * i);
     [speaker, next] = [next, speaker];
   }
   await speaker.speak(false);
-  for (const [{ name, region }, values] of lags) {
-    const bound = 300 + mesh.oneWayMs(region, ORIGIN) + mesh.oneWayMs(ORIGIN, VIEWER) + 30;
-    say(`${name} (${region}) to ${VIEWER}: first loud sample to first frame, P50 / P95 / max ${figures(values)} ms; bound ${Math.round(bound)} ms at the edge`);
+  const boundOf = ({ region }) => 300 + mesh.oneWayMs(region, ORIGIN) + mesh.oneWayMs(ORIGIN, VIEWER) + 30;
+  for (const each of [ada, eva]) {
+    say(`${each.name} (${each.region}) to ${VIEWER} from the first loud sample, P50 / P95 / max, ${SWITCHES / 2} switches; `
+      + `bound of the mesh ${Math.round(boundOf(each))} ms`);
+    say(`  the page is told: ${figures(told.get(each))} ms`);
+    say(`  first frame shown: ${figures(lags.get(each))} ms`);
   }
-  const over = [...lags].flatMap(([{ region }, values]) =>
-    values.map((value) => value - 300 - 30 - mesh.oneWayMs(region, ORIGIN) - mesh.oneWayMs(ORIGIN, VIEWER)));
-  say(`over the bound, P50 / P95 / max: ${figures(over)} ms, ${over.length} switches`);
-  assert.equal(over.length, SWITCHES);
+  const over = (values) => [...values].flatMap(([each, list]) => list.map((value) => value - boundOf(each)));
+  say(`beyond the bound, P50 / P95 / max: told ${figures(over(told))} ms, shown ${figures(over(lags))} ms`);
+  // The decision is the mesh's alone; pictures also wait for this machine's encoders and jitter buffers.
+  assert.ok(median(over(told)) < 0, "the floor follows within the bound of DESIGN section 6");
 });
 
 async function untilLabel(wanted) {

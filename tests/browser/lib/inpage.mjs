@@ -11,7 +11,8 @@ import { CELLS, COLOURS, COUNTER_BITS, ROW, TONES } from "./code.mjs";
  * @param {number} [options.hz] another tone
  * @param {[on: number, off: number][]} [options.turns] seconds since the microphone was opened; none: always on
  * @param {number} [options.loopSeconds] the turns start anew after this long
- * @param {number} [options.flashEveryMs] flash-and-beep: white picture and tone for 100 ms, once in this long
+ * @param {number} [options.flashEveryMs] flash-and-beep: white picture and tone, once in this long
+ * @param {number} [options.flashMs] for so long; the floor goes to nobody who speaks for less than 180 ms
  * @param {number} [options.fps]
  * @param {number} [options.width]
  * @param {number} [options.height]
@@ -25,6 +26,7 @@ export async function inPageMedia(page, options) {
     turns: null,
     loopSeconds: 0,
     flashEveryMs: 0,
+    flashMs: 100,
     hz: TONES[colour],
     rgb: COLOURS[colour],
     CELLS,
@@ -65,7 +67,7 @@ function install(o) {
 
   function talking(t) {
     if (state.forced !== undefined) return state.forced;
-    if (o.flashEveryMs) return (t * 1000) % o.flashEveryMs < 100;
+    if (o.flashEveryMs) return (t * 1000) % o.flashEveryMs < o.flashMs;
     if (!o.turns) return true;
     const at = o.loopSeconds ? t % o.loopSeconds : t;
     return o.turns.some(([on, off]) => at >= on && at < off);
@@ -89,7 +91,7 @@ function install(o) {
         if (next <= planned || next * every - t > 0.2) return;
         planned = next;
         gain.gain.setValueAtTime(0.4, epoch + next * every);
-        gain.gain.setValueAtTime(0, epoch + next * every + 0.1);
+        gain.gain.setValueAtTime(0, epoch + next * every + o.flashMs / 1000);
         return;
       }
       if (talking(t) === on) return;

@@ -115,8 +115,8 @@ export function turnsOf(recorded, colour, bridgeMs = 60) {
  * expected display time. Subtract what {@link lipSync} measures on a loopback to get rid of the method's own offset.
  */
 export function lipSync(recordedFrames, recordedSounds, colour, windowMs = 450) {
-  const flashes = onsets(recordedFrames.map(({ atMs, white }) => ({ atMs, on: white === true })));
-  const beeps = onsets(recordedSounds.map(({ atMs, heard }) => ({ atMs, on: heard.includes(colour) })));
+  const flashes = onsets(recordedFrames.map(({ atMs, white }) => ({ atMs, on: white === true })), FRAME_GAP_MS);
+  const beeps = onsets(recordedSounds.map(({ atMs, heard }) => ({ atMs, on: heard.includes(colour) })), SOUND_GAP_MS);
   const offsets = [];
   for (const flash of flashes) {
     const near = beeps.map((beep) => beep - flash).filter((offset) => Math.abs(offset) < windowMs);
@@ -126,8 +126,14 @@ export function lipSync(recordedFrames, recordedSounds, colour, windowMs = 450) 
   return { offsets, medianMs: sorted[Math.floor(sorted.length / 2)], count: offsets.length };
 }
 
-function onsets(samples) {
-  return samples.filter((sample, i) => sample.on && i > 0 && !samples[i - 1].on).map((sample) => sample.atMs);
+/** An onset counts only where the sample before is this near, ms: a page that was not let run did not see when it was. */
+const SOUND_GAP_MS = 50;
+/** Frames at 15 a second are 67 ms apart. */
+const FRAME_GAP_MS = 110;
+
+function onsets(samples, gapMs) {
+  const begins = ({ on, atMs }, before) => on && before && !before.on && atMs - before.atMs <= gapMs;
+  return samples.filter((sample, i) => begins(sample, samples[i - 1])).map((sample) => sample.atMs);
 }
 
 /** Runs in the page. */
