@@ -1,6 +1,6 @@
 //! The packet path allocates nothing: not for sealing, not for opening, not for refusing.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
 use allocation_counter::measure;
 use dimpl::{Dtls, Output, SrtpProfile};

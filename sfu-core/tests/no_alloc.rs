@@ -1,6 +1,8 @@
 //! The media path allocates nothing once it has warmed up: a counting allocator watches a ring, its forwarders and the receiver's
 //! bookkeeping. Its own test binary with one test, because the allocator is global.
 
+#![allow(clippy::disallowed_methods, reason = "a test chooses the instant it starts from")]
+
 use relay_proto::control::Codec;
 use relay_proto::{Class, Encoding, Now, NtpTime, PacketFacts, ParticipantId, TrackId, TrackKind};
 use sfu_core::Packet;

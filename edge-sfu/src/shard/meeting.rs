@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// A slot, and what it shows now.
+type SlotChange = (u16, Option<(ParticipantId, Encoding)>);
+
 /// One meeting at this edge.
 #[derive(Debug)]
 pub(super) struct EdgeMeeting {
@@ -25,7 +28,7 @@ pub(super) struct EdgeMeeting {
     /// Sockets of the participants here.
     pub(super) sockets: BTreeMap<ParticipantId, SocketId>,
     /// Slots whose content changed in this turn, by peer.
-    pub(super) slots: BTreeMap<usize, Vec<(u16, Option<(ParticipantId, Encoding)>)>>,
+    pub(super) slots: BTreeMap<usize, Vec<SlotChange>>,
     /// The floor as clients know it.
     pub(super) told: Floor,
     /// Whether it waits to be flushed.

@@ -28,7 +28,7 @@ struct Cost {
 fn moment(world: &mut World, nth: u32) -> Vec<Vec<u8>> {
     let media = &mut world.people[0].media;
     let mut packets = vec![media.voice(LOUD)];
-    if nth % 2 == 0 {
+    if nth.is_multiple_of(2) {
         for (encoding, count) in [(Encoding::Q, 1), (Encoding::H, 2), (Encoding::F, 5)] {
             packets.extend(media.frame(encoding, count, 1_000));
         }

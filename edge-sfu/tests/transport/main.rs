@@ -1,6 +1,6 @@
 //! Gate and transport together, against a client that shares no code with them, in virtual time.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
 mod clear;
 mod client;

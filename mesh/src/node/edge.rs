@@ -10,10 +10,10 @@ use edge_sfu::shard::{EdgeCommand, EdgeConfig, EdgeOutput, EdgeShard, Placement}
 use edge_sfu::transport::{DtlsIdentity, TransportConfig};
 use node_io::http::{HttpServer, Readiness, operations_router};
 use node_io::metrics::Metrics;
-use node_io::{MailboxSender, ShardConfig, try_spawn_shard};
+use node_io::{MailboxSender, ShardConfig, ShardHandle, try_spawn_shard};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
-use relay_proto::NodeName;
+use relay_proto::{NodeIdentity, NodeName};
 use relay_proto::links::{Links, LinksConfig, LinksError};
 use relay_proto::{Epoch, MeetingId};
 use std::collections::BTreeMap;
@@ -41,29 +41,12 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
     let token_key = options.token_key.clone().context("an edge needs the token issuer's public key: --token-key FILE")?;
     let pem = tokio::fs::read(&token_key).await.with_context(|| format!("cannot read {}", token_key.display()))?;
     let verifier = Arc::new(Verifier::from_pem(&pem)?);
-    let dtls = DtlsIdentity::generate()?;
     let topology = options.topology_client(&identity)?;
     let readiness = Readiness::starting();
     let metrics = Metrics::new(&[("node", &options.name), ("region", &options.region)])?;
 
-    let (link_seed, shard_seed, instance) = (super::seed()?, super::seed()?, super::instance()?);
-    let name = NodeName {
-        trust_domain: options.identity.trust_domain.clone(),
-        region: options.region.clone(),
-        node: options.node,
-    };
-    let links = LinksConfig::new(name, instance, identity, link_seed);
-    let mut shard_config = ShardConfig::new(options.name.clone(), Some(options.media), options.relay);
-    shard_config.wall_skew_us = options.wall_skew_us;
-    let edge = (options.node, options.name.clone(), options.region.clone(), options.media_ip, options.capacity);
-    let mut shard = try_spawn_shard::<EdgeShard, _, _, _>(shard_config, move |now, addrs| {
-        let (node, name, region, media_ip, capacity) = edge;
-        let port = addrs.media.map_or(0, |a| a.port());
-        let transport = TransportConfig::dtls(dtls, vec![SocketAddr::new(media_ip, port)]);
-        let config = EdgeConfig { node, name, region, peer: PeerConfig { transport }, peers_max: capacity as usize };
-        let links = Links::new(now, links)?;
-        Ok::<_, LinksError>(EdgeShard::new(config, links, ChaCha12Rng::from_seed(shard_seed)))
-    })?;
+    let instance = super::instance()?;
+    let mut shard = start_shard(&options, identity, instance)?;
     metrics.add_shard(options.name.clone(), shard.stats.clone());
 
     let sockets = Sockets::default();
@@ -85,18 +68,7 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
         .merge(super::web::client_router(options.region.clone()));
     let http = HttpServer::start(&format!("edge {}", options.name), options.http, router).await?;
 
-    let record = NodeRecord {
-        id: options.node,
-        name: options.name.clone(),
-        role: Role::Edge,
-        region: options.region()?,
-        http_url: options.public_url.clone(),
-        signal_url: format!("{}/v1/signal", options.public_url.replacen("http", "ws", 1)),
-        media: SocketAddr::new(options.media_ip, shard.media_addr.map_or(0, |a| a.port())),
-        relay: vec![SocketAddr::new(options.relay_ip, shard.relay_addr.port())],
-        instance,
-        capacity: options.capacity,
-    };
+    let record = record(&options, &shard, instance)?;
     tracing::info!(node = %options.node, http = %http.addr(), media = %record.media, relay = %shard.relay_addr, "edge started");
 
     let followed: Followed = Arc::default();
@@ -120,6 +92,54 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
     http.stop().await;
     tokio::task::spawn_blocking(move || shard.join()).await??;
     ended
+}
+
+/// The shard with its links, on its thread.
+fn start_shard(
+    options: &NodeOptions,
+    identity: NodeIdentity,
+    instance: u64,
+) -> anyhow::Result<ShardHandle<EdgeCommand, EdgeOutput>> {
+    let dtls = DtlsIdentity::generate()?;
+    let (link_seed, shard_seed) = (super::seed()?, super::seed()?);
+    let name = NodeName {
+        trust_domain: options.identity.trust_domain.clone(),
+        region: options.region.clone(),
+        node: options.node,
+    };
+    let links = LinksConfig::new(name, instance, identity, link_seed);
+    let mut shard_config = ShardConfig::new(options.name.clone(), Some(options.media), options.relay);
+    shard_config.wall_skew_us = options.wall_skew_us;
+    let edge = (options.node, options.name.clone(), options.region.clone(), options.media_ip, options.capacity);
+    let shard = try_spawn_shard::<EdgeShard, _, _, _>(shard_config, move |now, addrs| {
+        let (node, name, region, media_ip, capacity) = edge;
+        let port = addrs.media.map_or(0, |a| a.port());
+        let transport = TransportConfig::dtls(dtls, vec![SocketAddr::new(media_ip, port)]);
+        let config = EdgeConfig { node, name, region, peer: PeerConfig { transport }, peers_max: capacity as usize };
+        let links = Links::new(now, links)?;
+        Ok::<_, LinksError>(EdgeShard::new(config, links, ChaCha12Rng::from_seed(shard_seed)))
+    })?;
+    Ok(shard)
+}
+
+/// What the topology and the other nodes are told of this one.
+fn record(
+    options: &NodeOptions,
+    shard: &ShardHandle<EdgeCommand, EdgeOutput>,
+    instance: u64,
+) -> anyhow::Result<NodeRecord> {
+    Ok(NodeRecord {
+        id: options.node,
+        name: options.name.clone(),
+        role: Role::Edge,
+        region: options.region()?,
+        http_url: options.public_url.clone(),
+        signal_url: format!("{}/v1/signal", options.public_url.replacen("http", "ws", 1)),
+        media: SocketAddr::new(options.media_ip, shard.media_addr.map_or(0, |a| a.port())),
+        relay: vec![SocketAddr::new(options.relay_ip, shard.relay_addr.port())],
+        instance,
+        capacity: options.capacity,
+    })
 }
 
 /// Registers until the topology has answered; from then on the client keeps it registered.

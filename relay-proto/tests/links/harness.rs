@@ -24,6 +24,9 @@ pub(crate) struct Node {
 
 type Fate = Box<dyn FnMut(usize, usize, u64) -> bool>;
 
+/// From, to, ECN, bytes.
+type InFlight = (usize, usize, u8, Vec<u8>);
+
 pub(crate) struct World {
     base: Instant,
     pub(crate) at: Duration,
@@ -34,7 +37,7 @@ pub(crate) struct World {
     /// Bit/s of each node's way out, if limited, and when it is free again.
     pub(crate) rate: Option<u64>,
     free: BTreeMap<usize, Duration>,
-    wire: BTreeMap<(Duration, u64), (usize, usize, u8, Vec<u8>)>,
+    wire: BTreeMap<(Duration, u64), InFlight>,
     sent: u64,
     /// When, who, how long.
     pub(crate) trace: Vec<(Duration, usize, usize)>,

@@ -136,7 +136,7 @@ pub struct FlowIds(u64);
 
 impl FlowIds {
     /// The next one, from 1: flow 0 is link control.
-    pub fn next(&mut self) -> FlowId {
+    pub fn take(&mut self) -> FlowId {
         self.0 += 1;
         FlowId(self.0)
     }

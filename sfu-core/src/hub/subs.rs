@@ -11,6 +11,7 @@ use std::time::Instant;
 pub(super) type SubKey = usize;
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a slab of mostly slots: a box would cost a miss a visit")]
 pub(super) enum Sub {
     Slot(SlotSub),
     Feed(FeedSub),

@@ -154,7 +154,7 @@ impl Hub {
         bitrate_bps: u32,
         flows: &mut FlowIds,
     ) -> RingKey {
-        let flow = flows.next();
+        let flow = flows.take();
         self.table.insert(|key| RingSlot {
             key,
             track,

@@ -177,10 +177,10 @@ impl Hub {
     }
 
     fn queue_layout(&mut self, port: PortId) {
-        if let Some(viewer) = self.ports.get_mut(port.0).and_then(Port::viewer_mut) {
-            if !std::mem::replace(&mut viewer.layout_queued, true) {
-                self.layouts.push_back(port);
-            }
+        if let Some(viewer) = self.ports.get_mut(port.0).and_then(Port::viewer_mut)
+            && !std::mem::replace(&mut viewer.layout_queued, true)
+        {
+            self.layouts.push_back(port);
         }
     }
 

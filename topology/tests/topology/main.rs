@@ -1,5 +1,6 @@
 //! The model by itself, and the service over loopback QUIC.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "the service is tested over sockets and files")]
 
 #[cfg(feature = "service")]
 mod cluster;
