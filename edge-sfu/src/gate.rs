@@ -69,32 +69,14 @@ pub fn classify(data: &[u8]) -> Result<Kind, DropReason> {
 fn records_fit(data: &[u8]) -> bool {
     let mut rest = data;
     while !rest.is_empty() {
-        let [
-            kind,
-            0xfe,
-            _,
-            epoch_high,
-            epoch_low,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            len_high,
-            len_low,
-            body @ ..,
-        ] = rest
+        let [kind, 0xfe, _, epoch_high, epoch_low, _, _, _, _, _, _, len_high, len_low, body @ ..] =
+            rest
         else {
             return false;
         };
         let len = usize::from(u16::from_be_bytes([*len_high, *len_low]));
         let sealed = (*epoch_high, *epoch_low) != (0, 0);
-        let possible = if sealed {
-            len >= SEALED_RECORD_MIN
-        } else {
-            len > 0 && *kind != ALERT
-        };
+        let possible = if sealed { len >= SEALED_RECORD_MIN } else { len > 0 && *kind != ALERT };
         if !possible || len > body.len() {
             return false;
         }
@@ -177,10 +159,7 @@ impl Gate {
         {
             self.ufrags.remove(&unfinished.ufrag);
         }
-        entry.credentials.push(Credential {
-            ufrag: ufrag.clone(),
-            key: stun::key(&local.pwd),
-        });
+        entry.credentials.push(Credential { ufrag: ufrag.clone(), key: stun::key(&local.pwd) });
         self.ufrags.insert(ufrag, key);
         Ok(())
     }
@@ -217,10 +196,8 @@ impl Gate {
             Kind::Dtls | Kind::Srtp => self.owner(now, from).ok_or(DropReason::UnknownAddress)?,
         };
         if kind == Kind::Dtls
-            && let Some(count) = self
-                .peers
-                .get_mut(&peer)
-                .and_then(|e| e.handshake_datagrams.as_mut())
+            && let Some(count) =
+                self.peers.get_mut(&peer).and_then(|e| e.handshake_datagrams.as_mut())
         {
             if *count >= HANDSHAKE_DATAGRAMS_MAX {
                 return Err(DropReason::Limit);
@@ -240,24 +217,16 @@ impl Gate {
         let request = Request::parse(data).ok_or(refused)?;
         let peer = *self.ufrags.get(request.local_ufrag).ok_or(refused)?;
         let entry = self.peers.get_mut(&peer).ok_or(refused)?;
-        let credential = entry
-            .credentials
-            .iter()
-            .position(|c| *c.ufrag == *request.local_ufrag);
-        let credential = credential
-            .filter(|c| request.verify(&entry.credentials[*c].key))
-            .ok_or(refused)?;
+        let credential = entry.credentials.iter().position(|c| *c.ufrag == *request.local_ufrag);
+        let credential =
+            credential.filter(|c| request.verify(&entry.credentials[*c].key)).ok_or(refused)?;
         if request.use_candidate && !request.claims_controlled {
             // The transport drops its older session at the same moment.
             for old in entry.credentials.drain(..credential) {
                 self.ufrags.remove(&old.ufrag);
             }
         }
-        if self.validate(now, from, peer) {
-            Ok(peer)
-        } else {
-            Err(refused)
-        }
+        if self.validate(now, from, peer) { Ok(peer) } else { Err(refused) }
     }
 
     /// Notes that the peer `key` proved to be at `from`; [`Self::route`] does so by itself. `false` if the address
@@ -282,13 +251,7 @@ impl Gate {
             }
         }
         entry.addresses.push(from);
-        let before = self.addresses.insert(
-            from,
-            Validated {
-                peer: key,
-                checked: now.mono,
-            },
-        );
+        let before = self.addresses.insert(from, Validated { peer: key, checked: now.mono });
         if let Some(other) = before.and_then(|v| self.peers.get_mut(&v.peer)) {
             other.addresses.retain(|a| *a != from);
         }

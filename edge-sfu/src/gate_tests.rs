@@ -4,10 +4,7 @@ use super::*;
 use relay_proto::time::NtpTime;
 
 fn now() -> Now {
-    Now {
-        mono: Instant::now(),
-        wall: NtpTime(0),
-    }
+    Now { mono: Instant::now(), wall: NtpTime(0) }
 }
 
 fn addr(port: u16) -> SocketAddr {
@@ -15,10 +12,7 @@ fn addr(port: u16) -> SocketAddr {
 }
 
 fn credentials(name: &str) -> LocalIce {
-    LocalIce {
-        ufrag: name.into(),
-        pwd: format!("the password of {name}"),
-    }
+    LocalIce { ufrag: name.into(), pwd: format!("the password of {name}") }
 }
 
 fn check(of: &LocalIce, nominate: bool) -> Vec<u8> {
@@ -57,41 +51,14 @@ fn a_check_is_routed_by_its_ufrag_and_opens_the_address() {
     }
     for (key, local) in names.iter().enumerate().rev() {
         let from = addr(1_000 + key as u16);
-        assert_eq!(
-            gate.route(now, from, &media()),
-            Err(DropReason::UnknownAddress)
-        );
-        assert_eq!(
-            gate.route(now, from, &hello()),
-            Err(DropReason::UnknownAddress)
-        );
+        assert_eq!(gate.route(now, from, &media()), Err(DropReason::UnknownAddress));
+        assert_eq!(gate.route(now, from, &hello()), Err(DropReason::UnknownAddress));
         let routed = gate.route(now, from, &check(local, false));
-        assert_eq!(
-            routed,
-            Ok(Routed {
-                peer: key,
-                kind: Kind::Stun
-            })
-        );
-        assert_eq!(
-            gate.route(now, from, &media()),
-            Ok(Routed {
-                peer: key,
-                kind: Kind::Srtp
-            })
-        );
-        assert_eq!(
-            gate.route(now, from, &hello()),
-            Ok(Routed {
-                peer: key,
-                kind: Kind::Dtls
-            })
-        );
+        assert_eq!(routed, Ok(Routed { peer: key, kind: Kind::Stun }));
+        assert_eq!(gate.route(now, from, &media()), Ok(Routed { peer: key, kind: Kind::Srtp }));
+        assert_eq!(gate.route(now, from, &hello()), Ok(Routed { peer: key, kind: Kind::Dtls }));
     }
-    assert_eq!(
-        gate.route(now, addr(9), &media()),
-        Err(DropReason::UnknownAddress)
-    );
+    assert_eq!(gate.route(now, addr(9), &media()), Err(DropReason::UnknownAddress));
 }
 
 #[test]
@@ -103,10 +70,7 @@ fn a_check_with_a_wrong_password_changes_nothing() {
     let before = state(&gate);
     for nominate in [false, true] {
         let forged = check_with(&credentials("anna again"), "guess", nominate);
-        assert_eq!(
-            gate.route(now, addr(1), &forged),
-            Err(DropReason::StunRefused)
-        );
+        assert_eq!(gate.route(now, addr(1), &forged), Err(DropReason::StunRefused));
         assert_eq!(
             gate.route(now, addr(1), &check(&credentials("nobody"), nominate)),
             Err(DropReason::StunRefused)
@@ -137,16 +101,9 @@ fn what_is_neither_stun_nor_dtls_nor_srtp_is_dropped() {
         ([hello(), hello()].concat(), Ok(Kind::Dtls)),
         ([hello(), vec![22]].concat(), Err(DropReason::DtlsRefused)),
         // An alert in the clear, and a sealed record without room for a tag.
+        (vec![21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 40], Err(DropReason::DtlsRefused)),
         (
-            vec![21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 40],
-            Err(DropReason::DtlsRefused),
-        ),
-        (
-            [
-                vec![23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0, 0, 16],
-                vec![0; 16],
-            ]
-            .concat(),
+            [vec![23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0, 0, 16], vec![0; 16]].concat(),
             Err(DropReason::DtlsRefused),
         ),
     ];
@@ -167,10 +124,7 @@ fn a_removed_peer_leaves_nothing_behind() {
     gate.remove(3);
     gate.remove(3);
     assert_eq!(state(&gate), empty);
-    assert_eq!(
-        gate.route(now, addr(1), &media()),
-        Err(DropReason::UnknownAddress)
-    );
+    assert_eq!(gate.route(now, addr(1), &media()), Err(DropReason::UnknownAddress));
 }
 
 #[test]
@@ -181,15 +135,9 @@ fn an_ice_restart_retires_the_old_credentials_when_it_nominates() {
     gate.register(5, &new).unwrap();
     assert!(gate.route(now, addr(1), &check(&old, true)).is_ok());
     assert!(gate.route(now, addr(2), &check(&new, false)).is_ok());
-    assert!(
-        gate.route(now, addr(1), &check(&old, true)).is_ok(),
-        "both are good until then"
-    );
+    assert!(gate.route(now, addr(1), &check(&old, true)).is_ok(), "both are good until then");
     assert!(gate.route(now, addr(2), &check(&new, true)).is_ok());
-    assert_eq!(
-        gate.route(now, addr(1), &check(&old, true)),
-        Err(DropReason::StunRefused)
-    );
+    assert_eq!(gate.route(now, addr(1), &check(&old, true)), Err(DropReason::StunRefused));
     assert!(gate.route(now, addr(2), &check(&new, true)).is_ok());
 }
 
@@ -223,10 +171,7 @@ fn an_address_in_use_is_not_handed_to_another_peer() {
     gate.register(0, &anna).unwrap();
     gate.register(1, &berta).unwrap();
     gate.route(now, addr(1), &check(&anna, true)).unwrap();
-    assert_eq!(
-        gate.route(now, addr(1), &check(&berta, true)),
-        Err(DropReason::StunRefused)
-    );
+    assert_eq!(gate.route(now, addr(1), &check(&berta, true)), Err(DropReason::StunRefused));
     assert_eq!(gate.route(now, addr(1), &media()).map(|r| r.peer), Ok(0));
     let later = now.plus(ADDRESS_HELD);
     assert!(
@@ -258,34 +203,23 @@ fn a_peer_has_at_most_so_many_addresses_and_keeps_the_live_ones() {
 fn half_open_handshakes_are_bounded() {
     let mut gate = Gate::new();
     for key in 0..HALF_OPEN_MAX {
-        gate.register(key, &credentials(&format!("peer{key}")))
-            .unwrap();
+        gate.register(key, &credentials(&format!("peer{key}"))).unwrap();
     }
     let one_more = credentials("one more");
-    assert_eq!(
-        gate.register(HALF_OPEN_MAX, &one_more),
-        Err(DropReason::Limit)
-    );
+    assert_eq!(gate.register(HALF_OPEN_MAX, &one_more), Err(DropReason::Limit));
     gate.opened(0);
     gate.opened(0);
     assert_eq!(gate.half_open(), HALF_OPEN_MAX - 1);
     assert_eq!(gate.register(HALF_OPEN_MAX, &one_more), Ok(()));
     gate.remove(0);
-    assert_eq!(
-        gate.half_open(),
-        HALF_OPEN_MAX,
-        "a connected peer was not half-open"
-    );
+    assert_eq!(gate.half_open(), HALF_OPEN_MAX, "a connected peer was not half-open");
 }
 
 #[test]
 fn a_ufrag_belongs_to_one_peer() {
     let mut gate = Gate::new();
     gate.register(0, &credentials("anna")).unwrap();
-    assert_eq!(
-        gate.register(1, &credentials("anna")),
-        Err(DropReason::Limit)
-    );
+    assert_eq!(gate.register(1, &credentials("anna")), Err(DropReason::Limit));
     assert_eq!(gate.half_open(), 1);
 }
 
@@ -300,10 +234,7 @@ fn a_half_open_peer_has_a_budget_of_handshake_datagrams() {
     }
     assert_eq!(gate.route(now, addr(1), &hello()), Err(DropReason::Limit));
     gate.opened(0);
-    assert!(
-        gate.route(now, addr(1), &hello()).is_ok(),
-        "a client may resend its last flight"
-    );
+    assert!(gate.route(now, addr(1), &hello()).is_ok(), "a client may resend its last flight");
 }
 
 proptest::proptest! {

@@ -14,7 +14,12 @@ pub const SIGNAL_BYTES_MAX: usize = 128 * 1024;
 
 /// What the client says.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, TS)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(
+    tag = "type",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
 #[ts(export)]
 pub enum ClientMessage {
     /// First message: enter a meeting.

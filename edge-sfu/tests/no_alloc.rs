@@ -33,9 +33,7 @@ fn write_rtp(buf: &mut [u8], ssrc: u32, sequence: u16) -> Option<usize> {
 }
 
 fn datagrams(net: &Net) -> Vec<Vec<u8>> {
-    net.transmits()
-        .flat_map(|(t, bytes)| bytes.chunks(t.segment).map(<[u8]>::to_vec))
-        .collect()
+    net.transmits().flat_map(|(t, bytes)| bytes.chunks(t.segment).map(<[u8]>::to_vec)).collect()
 }
 
 /// A connected server with its gate, and the keys of its client: dimpl's DTLS client, and checks by the clear client.
@@ -58,10 +56,7 @@ fn connect(now: Now) -> (Gate, SecureTransport, SrtpSession) {
     let mut check = datagrams(&net).remove(0);
     net.clear();
     gate.route(now, CLIENT, &check).unwrap();
-    assert_eq!(
-        server.handle(now, CLIENT, &mut check, &mut net),
-        Opened::Nothing
-    );
+    assert_eq!(server.handle(now, CLIENT, &mut check, &mut net), Opened::Nothing);
     net.clear();
 
     let mut client = Dtls::new_12(Arc::new(dimpl::Config::default()), certificate, now.mono);
@@ -99,16 +94,11 @@ fn connect(now: Now) -> (Gate, SecureTransport, SrtpSession) {
 
 #[test]
 fn sealing_and_opening_a_stream_allocates_nothing() {
-    let now = Now {
-        mono: Instant::now(),
-        wall: NtpTime(0),
-    };
+    let now = Now { mono: Instant::now(), wall: NtpTime(0) };
     let (mut gate, mut server, mut client) = connect(now);
     let mut net = Net::new();
     let send = |server: &mut SecureTransport, net: &mut Net, ssrc, sequence| {
-        server
-            .seal_rtp(net, 12 + PAYLOAD, |buf| write_rtp(buf, ssrc, sequence))
-            .unwrap();
+        server.seal_rtp(net, 12 + PAYLOAD, |buf| write_rtp(buf, ssrc, sequence)).unwrap();
     };
     // A source's first packet makes its table entry.
     for ssrc in 0..8 {
@@ -158,30 +148,18 @@ fn sealing_and_opening_a_stream_allocates_nothing() {
 
 #[test]
 fn the_gate_refuses_strangers_without_allocating() {
-    let now = Now {
-        mono: Instant::now(),
-        wall: NtpTime(0),
-    };
+    let now = Now { mono: Instant::now(), wall: NtpTime(0) };
     let (mut gate, _, _) = connect(now);
     let stranger = SocketAddr::from(([192, 0, 2, 9], 9));
-    let nobody = LocalIce {
-        ufrag: "nobody".into(),
-        pwd: "x".into(),
-    };
+    let nobody = LocalIce { ufrag: "nobody".into(), pwd: "x".into() };
     let mut net = Net::new();
     ClearClient::new(now, stranger, "them", &nobody).on_deadline(now, &mut net);
     let check = datagrams(&net).remove(0);
     let media = [0x80; 100];
     let refusing = measure(|| {
         for _ in 0..1_000 {
-            assert_eq!(
-                gate.route(now, stranger, &check),
-                Err(DropReason::StunRefused)
-            );
-            assert_eq!(
-                gate.route(now, stranger, &media),
-                Err(DropReason::UnknownAddress)
-            );
+            assert_eq!(gate.route(now, stranger, &check), Err(DropReason::StunRefused));
+            assert_eq!(gate.route(now, stranger, &media), Err(DropReason::UnknownAddress));
         }
     });
     assert_eq!(refusing.count_total, 0);
@@ -205,19 +183,13 @@ fn the_fallback_cipher_allocates_nothing_either() {
 /// HALF_OPEN_MAX reckons with 60 KB a handshake; S4 of the reliability notes wants 1 MiB at most.
 #[test]
 fn a_peer_is_small() {
-    let now = Now {
-        mono: Instant::now(),
-        wall: NtpTime(0),
-    };
+    let now = Now { mono: Instant::now(), wall: NtpTime(0) };
     let mut kept = None;
     let first = measure(|| kept = Some(connect(now)));
     let (gate, server, client) = kept.take().unwrap();
     drop((gate, client));
     let server_only = measure(|| drop(server));
     let bytes = -server_only.bytes_current;
-    println!(
-        "a connected transport: {bytes} bytes; made with {} allocations",
-        first.count_total
-    );
+    println!("a connected transport: {bytes} bytes; made with {} allocations", first.count_total);
     assert!((1_000..60_000).contains(&bytes), "{bytes}");
 }

@@ -66,7 +66,9 @@ pub enum TokenError {
     #[error("the token has expired: ask for a new meeting link")]
     Expired,
     /// For something else.
-    #[error("the token is not for joining meetings of this mesh (audience): ask for a new meeting link")]
+    #[error(
+        "the token is not for joining meetings of this mesh (audience): ask for a new meeting link"
+    )]
     Audience,
     /// Signature, algorithm or claims.
     #[error("the token is not valid here: ask for a new meeting link")]
@@ -150,7 +152,8 @@ impl Issuer {
         lifetime: Duration,
     ) -> Result<String, TokenError> {
         let exp = now.saturating_add(lifetime).as_secs();
-        let claims = Claims { aud: AUDIENCE.to_owned(), meeting, sub: String::new(), name, grants, exp };
+        let claims =
+            Claims { aud: AUDIENCE.to_owned(), meeting, sub: String::new(), name, grants, exp };
         self.sign(&claims)
     }
 
@@ -182,7 +185,10 @@ mod tests {
 
     fn pair() -> (Issuer, Verifier) {
         let (private, public) = generate_keys().unwrap();
-        (Issuer::from_pem(private.as_bytes()).unwrap(), Verifier::from_pem(public.as_bytes()).unwrap())
+        (
+            Issuer::from_pem(private.as_bytes()).unwrap(),
+            Verifier::from_pem(public.as_bytes()).unwrap(),
+        )
     }
 
     fn issue(issuer: &Issuer) -> String {
@@ -206,7 +212,13 @@ mod tests {
     fn expired_wrong_audience_and_oversize_tokens_are_told_apart() {
         let (issuer, verifier) = pair();
         let old = issuer
-            .issue(MeetingId(7), None, Grants::ATTENDEE, Duration::from_secs(1_000), Duration::from_secs(60))
+            .issue(
+                MeetingId(7),
+                None,
+                Grants::ATTENDEE,
+                Duration::from_secs(1_000),
+                Duration::from_secs(60),
+            )
             .unwrap();
         assert!(matches!(verifier.verify(&old), Err(TokenError::Expired)));
         let claims = Claims {

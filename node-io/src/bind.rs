@@ -25,17 +25,11 @@ pub(crate) fn bind_error(
             )
         }
         ErrorKind::AddrNotAvailable => {
-            format!(
-                "{} is not an address of this machine (`ip addr` lists them)",
-                addr.ip()
-            )
+            format!("{} is not an address of this machine (`ip addr` lists them)", addr.ip())
         }
         _ => format!("{protocol} {addr}: {error}"),
     };
-    io::Error::new(
-        error.kind(),
-        format!("{who} cannot listen on {addr}: {advice}"),
-    )
+    io::Error::new(error.kind(), format!("{who} cannot listen on {addr}: {advice}"))
 }
 
 #[cfg(test)]

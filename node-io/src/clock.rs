@@ -16,9 +16,7 @@ impl Clock {
 
     /// This moment.
     pub(crate) fn now(self) -> Now {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now {
             mono: Instant::now(),
             wall: NtpTime::from_unix(since_epoch).plus_micros(self.wall_skew_us),

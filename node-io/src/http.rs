@@ -42,10 +42,7 @@ impl Readiness {
     /// Why the node is not ready, if it is not.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the node is ready.
@@ -63,29 +60,17 @@ impl Readiness {
 pub fn operations_router(metrics: Metrics, readiness: Readiness) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route(
-            "/readyz",
-            get(move || std::future::ready(ready_answer(&readiness))),
-        )
-        .route(
-            "/metrics",
-            get(move || std::future::ready(metrics_answer(&metrics))),
-        )
+        .route("/readyz", get(move || std::future::ready(ready_answer(&readiness))))
+        .route("/metrics", get(move || std::future::ready(metrics_answer(&metrics))))
 }
 
 fn ready_answer(readiness: &Readiness) -> (StatusCode, String) {
     match readiness.reason() {
         None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(reason) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("not ready: {reason}\n"),
-        ),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
     }
 }
 
 fn metrics_answer(metrics: &Metrics) -> impl IntoResponse + use<> {
-    (
-        [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)],
-        metrics.render(),
-    )
+    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics.render())
 }

@@ -22,10 +22,7 @@ struct WakerInner {
 impl Waker {
     pub(crate) fn new() -> io::Result<Self> {
         let event = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(Self(Arc::new(WakerInner {
-            event,
-            pending: AtomicBool::new(false),
-        })))
+        Ok(Self(Arc::new(WakerInner { event, pending: AtomicBool::new(false) })))
     }
 
     pub(crate) fn wake(&self) {
@@ -94,18 +91,13 @@ pub struct MailboxSender<C> {
 
 impl<C> Clone for MailboxSender<C> {
     fn clone(&self) -> Self {
-        Self {
-            queue: self.queue.clone(),
-            waker: self.waker.clone(),
-        }
+        Self { queue: self.queue.clone(), waker: self.waker.clone() }
     }
 }
 
 impl<C> fmt::Debug for MailboxSender<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MailboxSender")
-            .field("room", &self.queue.capacity())
-            .finish()
+        f.debug_struct("MailboxSender").field("room", &self.queue.capacity()).finish()
     }
 }
 
@@ -128,10 +120,7 @@ impl<C> MailboxSender<C> {
     /// # Errors
     /// The command, when the shard has ended.
     pub async fn send(&self, command: C) -> Result<(), MailboxFull<C>> {
-        self.queue
-            .send(command)
-            .await
-            .map_err(|e| MailboxFull::Closed(e.0))?;
+        self.queue.send(command).await.map_err(|e| MailboxFull::Closed(e.0))?;
         self.waker.wake();
         Ok(())
     }
@@ -161,17 +150,8 @@ impl<C> Mailbox<C> {
     pub(crate) fn new(capacity: usize) -> io::Result<(MailboxSender<C>, Self)> {
         let waker = Waker::new()?;
         let (sender, receiver) = mpsc::channel(capacity);
-        let sender = MailboxSender {
-            queue: sender,
-            waker: waker.clone(),
-        };
-        Ok((
-            sender,
-            Self {
-                queue: receiver,
-                waker,
-            },
-        ))
+        let sender = MailboxSender { queue: sender, waker: waker.clone() };
+        Ok((sender, Self { queue: receiver, waker }))
     }
 
     pub(crate) fn waker(&self) -> &Waker {

@@ -34,10 +34,8 @@ impl Metrics {
     /// # Errors
     /// When a label's name is malformed.
     pub fn new(labels: &[(&str, &str)]) -> Result<Self, MetricsError> {
-        let labels: HashMap<String, String> = labels
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
+        let labels: HashMap<String, String> =
+            labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let registry = Registry::new_custom(None, Some(labels))?;
         let shards = Shards::default();
         registry.register(Box::new(ShardCollector::new(Arc::clone(&shards))?))?;
@@ -53,10 +51,7 @@ impl Metrics {
 
     /// Exports the counters of a shard under the label `shard`.
     pub fn add_shard(&self, name: impl Into<String>, stats: Arc<ShardStats>) {
-        self.shards
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((name.into(), stats));
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner).push((name.into(), stats));
     }
 
     /// A counter.

@@ -15,10 +15,7 @@ pub(crate) struct Outputs<O> {
 
 impl<O> Outputs<O> {
     pub(crate) fn new(channel: mpsc::Sender<O>) -> Self {
-        Self {
-            channel,
-            overflow: VecDeque::new(),
-        }
+        Self { channel, overflow: VecDeque::new() }
     }
 
     /// Whether something waits for room. While it does the shard takes no commands, so that the pressure reaches

@@ -55,10 +55,7 @@ impl RecvBatch {
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
         self.messages = receive(&mut slices, &mut self.meta)?;
         let filled = &self.meta[..self.messages];
-        let datagrams = filled
-            .iter()
-            .map(|m| m.len.div_ceil(m.stride.max(1)) as u64)
-            .sum();
+        let datagrams = filled.iter().map(|m| m.len.div_ceil(m.stride.max(1)) as u64).sum();
         Ok((datagrams, filled.iter().map(|m| m.len as u64).sum()))
     }
 
@@ -66,11 +63,7 @@ impl RecvBatch {
     pub(crate) fn next(&mut self) -> Option<Received<'_>> {
         while self.next < self.messages {
             let (index, meta) = (self.next, self.meta[self.next]);
-            let stride = if meta.stride == 0 {
-                meta.len
-            } else {
-                meta.stride
-            };
+            let stride = if meta.stride == 0 { meta.len } else { meta.stride };
             let (start, end) = (self.offset, (self.offset + stride).min(meta.len));
             self.offset = end;
             if end >= meta.len {
@@ -100,11 +93,7 @@ mod tests {
         let counted = batch.fill(|slices, meta| {
             for (i, (len, stride)) in messages.iter().enumerate() {
                 slices[i][..*len].fill(i as u8 + 1);
-                meta[i] = RecvMeta {
-                    len: *len,
-                    stride: *stride,
-                    ..RecvMeta::default()
-                };
+                meta[i] = RecvMeta { len: *len, stride: *stride, ..RecvMeta::default() };
             }
             Ok(messages.len())
         });

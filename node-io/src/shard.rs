@@ -35,14 +35,7 @@ impl ShardConfig {
     /// An unpinned shard with an honest clock and the default mailbox.
     #[must_use]
     pub fn new(name: impl Into<String>, media: Option<SocketAddr>, relay: SocketAddr) -> Self {
-        Self {
-            name: name.into(),
-            media,
-            relay,
-            core: None,
-            mailbox: 0,
-            wall_skew_us: 0,
-        }
+        Self { name: name.into(), media, relay, core: None, mailbox: 0, wall_skew_us: 0 }
     }
 }
 
@@ -119,9 +112,7 @@ impl<C, O> ShardHandle<C, O> {
         let Some(thread) = self.thread.take() else {
             return Ok(());
         };
-        thread
-            .join()
-            .map_err(|_| io::Error::other("the shard panicked"))
+        thread.join().map_err(|_| io::Error::other("the shard panicked"))
     }
 }
 

@@ -30,14 +30,7 @@ impl UdpPort {
         let given = enlarge_buffers(&socket);
         complain_once(given);
         let state = UdpSocketState::new((&socket).into())?;
-        Ok(Self {
-            kind,
-            socket,
-            state,
-            is_v6: addr.is_ipv6(),
-            gso_off_since: None,
-            may_wait: true,
-        })
+        Ok(Self { kind, socket, state, is_v6: addr.is_ipv6(), gso_off_since: None, may_wait: true })
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -66,9 +59,7 @@ impl UdpPort {
     /// A new slice: it may wait again, and offload may be tried again.
     pub(crate) fn begin_slice(&mut self, now: Instant) {
         self.may_wait = true;
-        if self
-            .gso_off_since
-            .is_some_and(|since| now.saturating_duration_since(since) >= GSO_RETRY)
+        if self.gso_off_since.is_some_and(|since| now.saturating_duration_since(since) >= GSO_RETRY)
             && let Ok(state) = UdpSocketState::new((&self.socket).into())
         {
             self.state = state;
@@ -118,21 +109,14 @@ impl UdpPort {
             src_ip: None,
         };
         let mut result = self.try_send(&udp, stats);
-        if self.may_wait
-            && result
-                .as_ref()
-                .is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
-        {
+        if self.may_wait && result.as_ref().is_err_and(|e| e.kind() == ErrorKind::WouldBlock) {
             self.may_wait = false;
             bump(&stats.send_waits, 1);
             self.wait_for_room();
             result = self.try_send(&udp, stats);
         }
         if result.is_ok() {
-            bump(
-                &stats.datagrams_out,
-                burst.len().div_ceil(transmit.segment) as u64,
-            );
+            bump(&stats.datagrams_out, burst.len().div_ceil(transmit.segment) as u64);
             bump(&stats.bytes_out, burst.len() as u64);
         }
         result

@@ -74,11 +74,7 @@ impl TurnHistogram {
     pub fn buckets(&self) -> [(f64, u64); TURN_BUCKETS] {
         std::array::from_fn(|i| {
             let bound = (Self::FIRST_US << i) as f64 / 1e6;
-            let bound = if i == TURN_BUCKETS - 1 {
-                f64::INFINITY
-            } else {
-                bound
-            };
+            let bound = if i == TURN_BUCKETS - 1 { f64::INFINITY } else { bound };
             (bound, self.buckets[i].load(Relaxed))
         })
     }
@@ -121,10 +117,7 @@ impl ShardStats {
     pub(crate) fn bound_to(addrs: ShardAddrs) -> Self {
         let stats = Self::default();
         stats.relay.port.store(addrs.relay.port(), Relaxed);
-        stats
-            .media
-            .port
-            .store(addrs.media.map_or(0, |a| a.port()), Relaxed);
+        stats.media.port.store(addrs.media.map_or(0, |a| a.port()), Relaxed);
         stats
     }
 

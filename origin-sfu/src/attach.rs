@@ -15,13 +15,7 @@ impl OriginShard {
         let mut events = std::mem::take(&mut self.link_events);
         for event in events.drain(..) {
             match event {
-                LinkEvent::Media {
-                    link,
-                    flow,
-                    facts,
-                    rtp,
-                    ..
-                } => {
+                LinkEvent::Media { link, flow, facts, rtp, .. } => {
                     let Some(owner) = self.relay.owner(link, flow) else {
                         self.drops.count(DropReason::UnknownFlow);
                         continue;
@@ -43,15 +37,9 @@ impl OriginShard {
                 }
                 LinkEvent::Control { link, control } => self.control(now, link, control, out),
                 LinkEvent::Up { node, .. } => {
-                    out.events.push(OriginOutput::Link {
-                        node,
-                        up: true,
-                        reason: String::new(),
-                    });
+                    out.events.push(OriginOutput::Link { node, up: true, reason: String::new() });
                 }
-                LinkEvent::Down {
-                    link, node, reason, ..
-                } => {
+                LinkEvent::Down { link, node, reason, .. } => {
                     out.events.push(OriginOutput::Link {
                         node,
                         up: false,
@@ -74,19 +62,13 @@ impl OriginShard {
         control: Control,
         out: &mut Outbox<OriginOutput>,
     ) {
-        let Control {
-            meeting: id,
-            epoch,
-            body,
-        } = control;
+        let Control { meeting: id, epoch, body } = control;
         let Some(key) = self.by_id.get(&id).copied() else {
             // Perhaps granted a moment ago: the topology knows. The edge attaches again.
             if matches!(body, Body::Attach { .. }) {
                 out.events.push(OriginOutput::NeedPlacement(id));
             }
-            let _ = self
-                .relay
-                .say(now, link, id, epoch, Body::Refused(Refusal::NotMine));
+            let _ = self.relay.say(now, link, id, epoch, Body::Refused(Refusal::NotMine));
             return;
         };
         let Some(meeting) = self.meetings.get_mut(key) else {
@@ -100,9 +82,7 @@ impl OriginShard {
         if epoch > meeting.epoch {
             // Fenced: somebody was granted this meeting after us. The topology says who.
             out.events.push(OriginOutput::NeedPlacement(id));
-            let _ = self
-                .relay
-                .say(now, link, id, epoch, Body::Refused(Refusal::NotMine));
+            let _ = self.relay.say(now, link, id, epoch, Body::Refused(Refusal::NotMine));
             return;
         }
         match body {
@@ -137,9 +117,7 @@ impl OriginShard {
         let (id, epoch, node) = (meeting.id, meeting.epoch, info.node);
         let full = meeting.edges.len() >= EDGES_MAX && !meeting.edges.contains_key(&node);
         if full || region.len() > REGION_BYTES_MAX {
-            let _ = self
-                .relay
-                .say(now, link, id, epoch, Body::Refused(Refusal::Full));
+            let _ = self.relay.say(now, link, id, epoch, Body::Refused(Refusal::Full));
             return;
         }
         if let Some(rtt) = info.rtt {
@@ -147,25 +125,15 @@ impl OriginShard {
         }
         // The same edge again keeps its turn; its port begins anew, as its own does.
         let known = meeting.edges.remove(&node);
-        let order = known
-            .as_ref()
-            .filter(|e| e.region == region)
-            .map(|e| e.order);
+        let order = known.as_ref().filter(|e| e.region == region).map(|e| e.order);
         if let Some(port) = known.and_then(|e| e.port) {
             meeting.hub.remove_port(now, port);
         }
         meeting.attached += 1;
         let order = order.unwrap_or(meeting.attached);
-        meeting.edges.insert(
-            node,
-            Edge {
-                link,
-                region: region.clone(),
-                order,
-                port: None,
-                gone_at: None,
-            },
-        );
+        meeting
+            .edges
+            .insert(node, Edge { link, region: region.clone(), order, port: None, gone_at: None });
         self.assign(now, key, node);
         self.name_roles(now, key, &region, Some(node));
         self.brief(now, key, link);
@@ -183,16 +151,10 @@ impl OriginShard {
         let Some(edge) = meeting.edges.get_mut(&node) else {
             return;
         };
-        let _ = self
-            .relay
-            .say(now, edge.link, id, epoch, Body::Attached { role });
+        let _ = self.relay.say(now, edge.link, id, epoch, Body::Attached { role });
         match (role, edge.port) {
             (Role::Head, None) => {
-                edge.port = Some(
-                    meeting
-                        .hub
-                        .add_link(now, edge.link.index(), Direction::Down),
-                )
+                edge.port = Some(meeting.hub.add_link(now, edge.link.index(), Direction::Down))
             }
             (Role::Child { .. }, Some(port)) => {
                 edge.port = None;
@@ -211,12 +173,8 @@ impl OriginShard {
             let is_head = meeting.role_of(*node) == Some(Role::Head);
             edge.region == region && edge.gone_at.is_none() && is_head != edge.port.is_some()
         };
-        let nodes: Vec<NodeId> = meeting
-            .edges
-            .iter()
-            .filter(|(n, e)| wrong(n, e))
-            .map(|(n, _)| *n)
-            .collect();
+        let nodes: Vec<NodeId> =
+            meeting.edges.iter().filter(|(n, e)| wrong(n, e)).map(|(n, _)| *n).collect();
         for node in nodes.into_iter().filter(|n| Some(*n) != except) {
             self.assign(now, key, node);
         }
@@ -240,15 +198,9 @@ impl OriginShard {
         let Some(meeting) = self.meetings.get_mut(key) else {
             return;
         };
-        let port = meeting
-            .edge_of(link)
-            .and_then(|n| meeting.edges.get(&n))
-            .and_then(|e| e.port);
+        let port = meeting.edge_of(link).and_then(|n| meeting.edges.get(&n)).and_then(|e| e.port);
         let Some(port) = port else { return };
-        if let Err(refusal) = meeting
-            .hub
-            .handle_link(now, port, body, &mut self.relay.flow_ids)
-        {
+        if let Err(refusal) = meeting.hub.handle_link(now, port, body, &mut self.relay.flow_ids) {
             let (id, epoch) = (meeting.id, meeting.epoch);
             let _ = self.relay.say(now, link, id, epoch, Body::Refused(refusal));
         }
@@ -379,12 +331,8 @@ impl OriginShard {
             return;
         };
         let gone = |e: &Edge| e.gone_at.is_some_and(|at| at <= now.mono);
-        let nodes: Vec<NodeId> = meeting
-            .edges
-            .iter()
-            .filter(|(_, e)| gone(e))
-            .map(|(n, _)| *n)
-            .collect();
+        let nodes: Vec<NodeId> =
+            meeting.edges.iter().filter(|(_, e)| gone(e)).map(|(n, _)| *n).collect();
         for node in nodes {
             self.remove_edge(now, key, node);
         }

@@ -57,10 +57,7 @@ impl OriginMeeting {
 
     /// The head of a region: of the edges whose link is up the one that attached first.
     pub(crate) fn head_of(&self, region: &str) -> Option<NodeId> {
-        let present = self
-            .edges
-            .iter()
-            .filter(|(_, e)| e.region == region && e.gone_at.is_none());
+        let present = self.edges.iter().filter(|(_, e)| e.region == region && e.gone_at.is_none());
         present.min_by_key(|(_, e)| e.order).map(|(node, _)| *node)
     }
 
@@ -68,11 +65,7 @@ impl OriginMeeting {
     pub(crate) fn role_of(&self, node: NodeId) -> Option<Role> {
         let edge = self.edges.get(&node)?;
         let head = self.head_of(&edge.region)?;
-        Some(if head == node {
-            Role::Head
-        } else {
-            Role::Child { head }
-        })
+        Some(if head == node { Role::Head } else { Role::Child { head } })
     }
 
     /// The edge behind a link.
@@ -85,18 +78,11 @@ impl OriginMeeting {
 
     /// Links of all edges that are up.
     pub(crate) fn links(&self) -> Vec<LinkId> {
-        self.edges
-            .values()
-            .filter(|e| e.gone_at.is_none())
-            .map(|e| e.link)
-            .collect()
+        self.edges.values().filter(|e| e.gone_at.is_none()).map(|e| e.link).collect()
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let grace = self.edges.values().filter_map(|e| e.gone_at).min();
-        [self.hub.deadline(), self.floor.deadline(), grace]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.hub.deadline(), self.floor.deadline(), grace].into_iter().flatten().min()
     }
 }

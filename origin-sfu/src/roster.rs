@@ -32,10 +32,7 @@ impl Roster {
             }
         }
         self.seq += 1;
-        Some(Body::Roster {
-            seq: self.seq,
-            change,
-        })
+        Some(Body::Roster { seq: self.seq, change })
     }
 
     /// The messages of a snapshot.
@@ -58,11 +55,7 @@ impl Roster {
 
     /// Everybody who entered at `edge`.
     pub(crate) fn of_edge(&self, edge: NodeId) -> Vec<ParticipantId> {
-        self.members
-            .values()
-            .filter(|m| m.edge == edge)
-            .map(|m| m.id)
-            .collect()
+        self.members.values().filter(|m| m.edge == edge).map(|m| m.id).collect()
     }
 
     /// How many there are.

@@ -240,13 +240,7 @@ impl OriginShard {
         let Some(meeting) = self.meetings.get_mut(key) else {
             return Progress::Done;
         };
-        let progress = meeting.hub.flush(
-            now,
-            &mut OriginIo {
-                relay: &mut self.relay,
-                net,
-            },
-        );
+        let progress = meeting.hub.flush(now, &mut OriginIo { relay: &mut self.relay, net });
         self.drain_hub(now, key);
         progress
     }
@@ -263,20 +257,13 @@ impl Machine for OriginShard {
         out: &mut Outbox<OriginOutput>,
     ) {
         match input {
-            ShardInput::Datagram {
-                socket: Socket::Relay,
-                from,
-                ecn,
-                data,
-            } => {
-                self.relay
-                    .handle(now, from, ecn, data, out, &mut self.link_events);
+            ShardInput::Datagram { socket: Socket::Relay, from, ecn, data } => {
+                self.relay.handle(now, from, ecn, data, out, &mut self.link_events);
                 self.handle_link_events(now, out);
             }
-            ShardInput::Datagram {
-                socket: Socket::Media,
-                ..
-            } => self.drops.count(DropReason::NotWebRtc),
+            ShardInput::Datagram { socket: Socket::Media, .. } => {
+                self.drops.count(DropReason::NotWebRtc)
+            }
             ShardInput::Command(OriginCommand::Report) => {
                 let report = self.report();
                 out.events.push(OriginOutput::Report(Box::new(report)));
@@ -297,11 +284,7 @@ impl Machine for OriginShard {
         }
         let progress = self.relay.flush(now, out, &mut self.link_events);
         self.handle_link_events(now, out);
-        if self.dirty.is_empty() {
-            progress
-        } else {
-            Progress::More
-        }
+        if self.dirty.is_empty() { progress } else { Progress::More }
     }
 
     fn on_deadline(&mut self, now: Now, out: &mut Outbox<OriginOutput>) {
@@ -320,17 +303,11 @@ impl Machine for OriginShard {
                 self.expire_edges(now, key);
                 self.touch(key);
             }
-            self.alarms.arm(
-                key,
-                self.meetings.get(key).and_then(OriginMeeting::deadline),
-            );
+            self.alarms.arm(key, self.meetings.get(key).and_then(OriginMeeting::deadline));
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.relay.deadline(), self.alarms.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.relay.deadline(), self.alarms.deadline()].into_iter().flatten().min()
     }
 }

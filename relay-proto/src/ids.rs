@@ -57,7 +57,10 @@ impl ParticipantId {
     /// The id of the `counter`-th participant that `node` admitted. The counter wraps at 2^20.
     #[must_use]
     pub fn new(node: NodeId, counter: u32) -> Self {
-        Self((node.0 & NodeId::MAX) << Self::COUNTER_BITS | counter & ((1 << Self::COUNTER_BITS) - 1))
+        Self(
+            (node.0 & NodeId::MAX) << Self::COUNTER_BITS
+                | counter & ((1 << Self::COUNTER_BITS) - 1),
+        )
     }
 
     /// The node that admitted this participant.
@@ -115,7 +118,8 @@ impl std::str::FromStr for MeetingId {
         }
         let mut value: u64 = 0;
         for (i, c) in text.bytes().enumerate() {
-            let digit = BASE32.iter().position(|b| *b == c.to_ascii_lowercase()).ok_or_else(bad)? as u64;
+            let digit =
+                BASE32.iter().position(|b| *b == c.to_ascii_lowercase()).ok_or_else(bad)? as u64;
             if i == 0 && digit > 15 {
                 return Err(bad());
             }
@@ -176,7 +180,9 @@ pub struct TrackId {
 
 /// One independently decodable rendition of a track: 0 = q (lowest), 1 = h, 2 = f. A source without
 /// simulcast has only encoding 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Encoding(pub u8);
 

@@ -29,11 +29,12 @@ pub mod window;
 
 pub use facts::{Class, PacketFacts};
 pub use ids::{
-    Encoding, EncodingSet, Epoch, FlowId, Lane, MeetingId, NodeId, ParticipantId, TrackId, TrackKind,
+    Encoding, EncodingSet, Epoch, FlowId, Lane, MeetingId, NodeId, ParticipantId, TrackId,
+    TrackKind,
 };
 pub use links::{
-    DownReason, LinkCounters, LinkDrop, LinkEvent, LinkId, LinkInfo, LinkInput, Links, LinksConfig, LinksError,
-    LinksStats,
+    DownReason, LinkCounters, LinkDrop, LinkEvent, LinkId, LinkInfo, LinkInput, Links, LinksConfig,
+    LinksError, LinksStats,
 };
 pub use machine::{Machine, Net, Outbox, Progress, ShardInput, Socket, Transmit};
 pub use time::{Now, NtpTime};

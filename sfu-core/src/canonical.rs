@@ -82,9 +82,7 @@ pub fn read_link_rtp(
     facts: PacketFacts,
 ) -> Result<Packet<'_>, DropReason> {
     let view = RtpView::parse(rtp).ok_or(DropReason::Malformed)?;
-    let level = view
-        .extension(EXTENSION_AUDIO_LEVEL)
-        .and_then(|content| content.first());
+    let level = view.extension(EXTENSION_AUDIO_LEVEL).and_then(|content| content.first());
     Ok(Packet {
         track,
         encoding,
@@ -103,10 +101,8 @@ mod tests {
     use proptest::prelude::*;
     use relay_proto::{ParticipantId, TrackKind};
 
-    const TRACK: TrackId = TrackId {
-        participant: ParticipantId(0x0070_0005),
-        kind: TrackKind::Mic,
-    };
+    const TRACK: TrackId =
+        TrackId { participant: ParticipantId(0x0070_0005), kind: TrackKind::Mic };
 
     fn voice(payload: &[u8]) -> Packet<'_> {
         Packet {

@@ -43,19 +43,12 @@ impl PublisherClock {
     /// then to be told to [`CaptureClock::set_offset`] of *all* their tracks.
     pub fn on_report(&mut self, now: Now, ntp: NtpTime) -> i64 {
         let sample = now.wall.micros_since(ntp);
-        let fresh = OffsetWindow {
-            began: now.mono,
-            least_us: sample,
-            before_us: sample,
-        };
+        let fresh = OffsetWindow { began: now.mono, least_us: sample, before_us: sample };
         let window = self.window.get_or_insert(fresh);
         if (sample - window.least_us.min(window.before_us)).abs() > STEP_US {
             *window = fresh;
         } else if now.mono >= window.began + OFFSET_WINDOW {
-            *window = OffsetWindow {
-                before_us: window.least_us,
-                ..fresh
-            };
+            *window = OffsetWindow { before_us: window.least_us, ..fresh };
         }
         window.least_us = window.least_us.min(sample);
         window.least_us.min(window.before_us)
@@ -64,8 +57,7 @@ impl PublisherClock {
     /// The offset (own minus theirs) in us.
     #[must_use]
     pub fn offset_us(&self) -> Option<i64> {
-        self.window
-            .map(|window| window.least_us.min(window.before_us))
+        self.window.map(|window| window.least_us.min(window.before_us))
     }
 }
 
@@ -93,21 +85,13 @@ impl CaptureClock {
     /// Nothing known; `rate` is the RTP clock rate in Hz.
     #[must_use]
     pub fn new(rate: u32) -> Self {
-        Self {
-            rate: rate.max(1),
-            anchor: None,
-        }
+        Self { rate: rate.max(1), anchor: None }
     }
 
     /// A sender report: `ntp` in the clock of whoever wrote it, `offset_us` = own clock minus that clock
     /// ([`PublisherClock::on_report`] at the ingress edge, the link's measured offset elsewhere).
     pub fn on_report(&mut self, ntp: NtpTime, rtp: u32, offset_us: i64) {
-        self.anchor = Some(Anchor {
-            ntp,
-            rtp,
-            offset_us,
-            reported: true,
-        });
+        self.anchor = Some(Anchor { ntp, rtp, offset_us, reported: true });
     }
 
     /// The offset of the clock of the last report was measured anew.
@@ -119,12 +103,7 @@ impl CaptureClock {
 
     /// Every packet: before any report the quickest arrival stands for capture.
     pub fn on_packet(&mut self, now: Now, rtp: u32) {
-        let arrival = Anchor {
-            ntp: now.wall,
-            rtp,
-            offset_us: 0,
-            reported: false,
-        };
+        let arrival = Anchor { ntp: now.wall, rtp, offset_us: 0, reported: false };
         let Some(anchor) = &mut self.anchor else {
             self.anchor = Some(arrival);
             return;
@@ -132,11 +111,7 @@ impl CaptureClock {
         let ticks = rtp.wrapping_sub(anchor.rtp) as i32;
         if ticks.unsigned_abs() > ANCHOR_REACH {
             let at = anchor.ntp.plus_micros(micros(ticks, self.rate));
-            *anchor = Anchor {
-                ntp: at,
-                rtp,
-                ..*anchor
-            };
+            *anchor = Anchor { ntp: at, rtp, ..*anchor };
         } else if !anchor.reported && self.capture_of(rtp).is_none_or(|at| now.wall < at) {
             self.anchor = Some(arrival);
         }
@@ -147,11 +122,7 @@ impl CaptureClock {
     pub fn capture_of(&self, rtp: u32) -> Option<NtpTime> {
         let anchor = self.anchor?;
         let ticks = rtp.wrapping_sub(anchor.rtp) as i32;
-        Some(
-            anchor
-                .ntp
-                .plus_micros(micros(ticks, self.rate) + anchor.offset_us),
-        )
+        Some(anchor.ntp.plus_micros(micros(ticks, self.rate) + anchor.offset_us))
     }
 
     /// The RTP timestamp of a sample captured at `at`.
@@ -219,13 +190,7 @@ impl LinkSenderReport {
         octets: u32,
     ) -> Option<Self> {
         let rtp = clock.rtp_at(now.wall)?;
-        Some(Self {
-            ssrc,
-            ntp: now.wall,
-            rtp,
-            packets,
-            octets,
-        })
+        Some(Self { ssrc, ntp: now.wall, rtp, packets, octets })
     }
 
     /// Writes it.
@@ -267,10 +232,7 @@ mod tests {
 
     fn start() -> Now {
         let unix = Duration::from_secs(1_790_000_000);
-        Now {
-            mono: Instant::now(),
-            wall: NtpTime::from_unix(unix),
-        }
+        Now { mono: Instant::now(), wall: NtpTime::from_unix(unix) }
     }
 
     #[test]
@@ -287,10 +249,7 @@ mod tests {
             clock.on_report(now, now.wall.plus_micros(-30_000));
         }
         let offset = clock.offset_us().unwrap();
-        assert!(
-            (offset - 30_000).abs() <= 1,
-            "the old least is forgotten: {offset}"
-        );
+        assert!((offset - 30_000).abs() <= 1, "the old least is forgotten: {offset}");
     }
 
     #[test]
@@ -315,14 +274,9 @@ mod tests {
         let offset = publisher.on_report(later, theirs.plus_micros(1_000_000));
         picture.on_report(theirs.plus_micros(1_000_000), 5_000, offset);
         voice.set_offset(offset);
-        let gap = picture
-            .capture_of(5_000)
-            .unwrap()
-            .micros_since(voice.capture_of(49_000).unwrap());
-        assert!(
-            gap.abs() <= 1,
-            "captured at the same moment, {gap} us apart"
-        );
+        let gap =
+            picture.capture_of(5_000).unwrap().micros_since(voice.capture_of(49_000).unwrap());
+        assert!(gap.abs() <= 1, "captured at the same moment, {gap} us apart");
     }
 
     #[test]
@@ -334,10 +288,7 @@ mod tests {
         clock.on_packet(now.plus(Duration::from_millis(5)), 900);
         clock.on_packet(now.plus(Duration::from_millis(50)), 1_800);
         let error = clock.capture_of(900).unwrap().micros_since(now.wall) - 5_000;
-        assert!(
-            error.abs() <= 1,
-            "the second was 5 ms quicker than the first"
-        );
+        assert!(error.abs() <= 1, "the second was 5 ms quicker than the first");
         assert!(!clock.is_reported());
     }
 
@@ -351,22 +302,14 @@ mod tests {
             clock.on_packet(now.plus(hour * hours), 324_000_000_u32.wrapping_mul(hours));
         }
         let last = 324_000_000_u32.wrapping_mul(39);
-        let error = clock
-            .capture_of(last)
-            .unwrap()
-            .micros_since(now.plus(hour * 39).wall);
+        let error = clock.capture_of(last).unwrap().micros_since(now.plus(hour * 39).wall);
         assert!(error.abs() < 100, "{error}");
     }
 
     #[test]
     fn a_link_sender_report_has_these_bytes() {
-        let report = LinkSenderReport {
-            ssrc: 1,
-            ntp: NtpTime(0x0203),
-            rtp: 4,
-            packets: 5,
-            octets: 6,
-        };
+        let report =
+            LinkSenderReport { ssrc: 1, ntp: NtpTime(0x0203), rtp: 4, packets: 5, octets: 6 };
         let golden = [
             0x80, 200, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 2, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6,
         ];

@@ -85,12 +85,7 @@ impl NackGenerator {
                 self.missing.pop_front();
                 self.lost += 1;
             }
-            self.missing.push_back(Missing {
-                seq,
-                since: now,
-                tries: 0,
-                due,
-            });
+            self.missing.push_back(Missing { seq, since: now, tries: 0, due });
         }
         if !self.missing.is_empty() {
             self.hasten(now, extended);
@@ -119,8 +114,7 @@ impl NackGenerator {
         }
         let repeat = (rtt + rtt / 4).max(REPEAT_MIN);
         let before = self.missing.len();
-        self.missing
-            .retain(|m| now < m.since + GIVE_UP && (m.tries < TRIES_MAX || now < m.due));
+        self.missing.retain(|m| now < m.since + GIVE_UP && (m.tries < TRIES_MAX || now < m.due));
         self.lost += (before - self.missing.len()) as u64;
         for missing in self.missing.iter_mut().filter(|m| m.due <= now) {
             ask(missing.seq as u16);
@@ -231,11 +225,7 @@ mod tests {
         for seq in [30_000, 10, 12, 40_000, 40_001] {
             nack.on_packet(t, seq);
         }
-        assert_eq!(
-            asked(&mut nack, t + ms(20)),
-            [],
-            "11 was before the second jump"
-        );
+        assert_eq!(asked(&mut nack, t + ms(20)), [], "11 was before the second jump");
     }
 
     #[test]

@@ -62,10 +62,8 @@ impl ReceiveStats {
     /// A packet came (not by RTX).
     pub fn on_packet(&mut self, now: Instant, seq: u16, timestamp: u32) {
         let extended = self.seqs.peek(seq);
-        let jumped = self
-            .seqs
-            .highest()
-            .is_none_or(|highest| highest.abs_diff(extended) > JUMP_MAX);
+        let jumped =
+            self.seqs.highest().is_none_or(|highest| highest.abs_diff(extended) > JUMP_MAX);
         if jumped {
             self.seqs.restart_at(seq);
             self.base = self.seqs.peek(seq);
@@ -83,9 +81,7 @@ impl ReceiveStats {
             let gap = now.saturating_duration_since(before).as_micros() as u64;
             let arrival_ticks = gap.saturating_mul(u64::from(self.rate)) / 1_000_000;
             let sent_ticks = i64::from(timestamp.wrapping_sub(earlier) as i32);
-            let difference = (arrival_ticks as i64)
-                .saturating_sub(sent_ticks)
-                .unsigned_abs();
+            let difference = (arrival_ticks as i64).saturating_sub(sent_ticks).unsigned_abs();
             // A pause (mute, DTX) is not jitter: a second is the most that counts.
             let difference = difference.min(u64::from(self.rate)) as u32;
             self.jitter_x16 += difference;
@@ -109,9 +105,7 @@ impl ReceiveStats {
         let interval_lost = interval_expected.saturating_sub(self.received - self.reported.1);
         self.reported = (expected, self.received);
         let total = expected as i64 - self.received as i64;
-        let since_sr = self
-            .sender_report
-            .map(|(at, _)| now.mono.saturating_duration_since(at));
+        let since_sr = self.sender_report.map(|(at, _)| now.mono.saturating_duration_since(at));
         ReportBlock {
             fraction_lost: (interval_lost * 256)
                 .checked_div(interval_expected)
@@ -132,10 +126,7 @@ mod tests {
     use std::time::Duration;
 
     fn start() -> Now {
-        Now {
-            mono: Instant::now(),
-            wall: NtpTime(0),
-        }
+        Now { mono: Instant::now(), wall: NtpTime(0) }
     }
 
     #[test]
@@ -150,11 +141,7 @@ mod tests {
         stats.on_packet(now.mono, 0, 0);
         stats.on_packet(now.mono, 3, 0);
         let second = stats.report(now);
-        assert_eq!(
-            (second.fraction_lost, second.total_lost),
-            (0, 0),
-            "it was only late"
-        );
+        assert_eq!((second.fraction_lost, second.total_lost), (0, 0), "it was only late");
     }
 
     #[test]
@@ -174,19 +161,10 @@ mod tests {
     fn the_last_sender_report_and_its_age_come_back() {
         let (mut stats, now) = (ReceiveStats::new(48_000), start());
         stats.on_packet(now.mono, 0, 0);
-        assert_eq!(
-            (
-                stats.report(now).last_sr,
-                stats.report(now).delay_since_last_sr
-            ),
-            (0, 0)
-        );
+        assert_eq!((stats.report(now).last_sr, stats.report(now).delay_since_last_sr), (0, 0));
         stats.on_sender_report(now.mono, NtpTime(0x1122_3344_5566_7788));
         let block = stats.report(now.plus(Duration::from_millis(500)));
-        assert_eq!(
-            (block.last_sr, block.delay_since_last_sr),
-            (0x3344_5566, 1 << 15)
-        );
+        assert_eq!((block.last_sr, block.delay_since_last_sr), (0x3344_5566, 1 << 15));
     }
 
     #[test]

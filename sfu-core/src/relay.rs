@@ -200,15 +200,7 @@ impl Relay {
         epoch: Epoch,
         body: Body,
     ) -> Result<(), LinkDrop> {
-        self.links.send_control(
-            now,
-            link,
-            &Control {
-                meeting,
-                epoch,
-                body,
-            },
-        )
+        self.links.send_control(now, link, &Control { meeting, epoch, body })
     }
 
     /// Carries out those events of a hub that concern links; gives the others back.
@@ -228,8 +220,7 @@ impl Relay {
                 None
             }
             HubEvent::FlowOpened { link, flow, port } => {
-                self.flows
-                    .insert((link, flow), FlowOwner { meeting: key, port });
+                self.flows.insert((link, flow), FlowOwner { meeting: key, port });
                 None
             }
             HubEvent::FlowClosed { link, flow } => {
@@ -254,13 +245,11 @@ impl Relay {
     ) -> Result<(), DropReason> {
         let link = self.id(index).ok_or(DropReason::NotConnected)?;
         let write = |buf: &mut [u8]| write_link_rtp(packet, codec, buf);
-        self.links
-            .send_media(now, link, flow, &packet.facts, write)
-            .map_err(|drop| match drop {
-                LinkDrop::UnknownLink | LinkDrop::NotUp => DropReason::NotConnected,
-                LinkDrop::TooLarge | LinkDrop::Empty => DropReason::TooLarge,
-                LinkDrop::Queue | LinkDrop::Backlog => DropReason::LinkQueue,
-            })
+        self.links.send_media(now, link, flow, &packet.facts, write).map_err(|drop| match drop {
+            LinkDrop::UnknownLink | LinkDrop::NotUp => DropReason::NotConnected,
+            LinkDrop::TooLarge | LinkDrop::Empty => DropReason::TooLarge,
+            LinkDrop::Queue | LinkDrop::Backlog => DropReason::LinkQueue,
+        })
     }
 
     /// Sends a sender report of a flow.
@@ -273,10 +262,6 @@ impl Relay {
     /// What to add to the clock of the neighbour to get ours, microseconds; 0 before the clocks were compared.
     #[must_use]
     pub fn to_our_clock_us(&self, link: LinkId) -> i64 {
-        -self
-            .links
-            .info(link)
-            .and_then(|i| i.clock_offset_us)
-            .unwrap_or(0)
+        -self.links.info(link).and_then(|i| i.clock_offset_us).unwrap_or(0)
     }
 }

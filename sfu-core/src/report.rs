@@ -53,7 +53,11 @@ pub struct ShardReport {
 impl ShardReport {
     /// Adds one meeting's hub.
     pub fn add_meeting(&mut self, meeting: MeetingId, hub: &Hub, relay: &Relay) {
-        self.meetings.push(MeetingReport { meeting, main: hub.floor().main, counters: hub.counters() });
+        self.meetings.push(MeetingReport {
+            meeting,
+            main: hub.floor().main,
+            counters: hub.counters(),
+        });
         for (link, track, encoding, packets, pushed) in hub.flows() {
             let node = relay.id(link).and_then(|id| relay.links().info(id)).map(|i| i.node);
             if let Some(node) = node {

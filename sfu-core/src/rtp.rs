@@ -83,16 +83,8 @@ impl<'a> RtpView<'a> {
             timestamp: be32(data, 4)?,
             ssrc: be32(data, 8)?,
             csrcs: &data[FIXED_HEADER_BYTES..csrc_end],
-            profile: if has_extensions {
-                be16(data, csrc_end)?
-            } else {
-                0
-            },
-            extensions: if has_extensions {
-                &data[csrc_end + 4..header_len]
-            } else {
-                &[]
-            },
+            profile: if has_extensions { be16(data, csrc_end)? } else { 0 },
+            extensions: if has_extensions { &data[csrc_end + 4..header_len] } else { &[] },
             payload: &payload[..payload.len() - padding],
             header_len,
         })
@@ -100,26 +92,19 @@ impl<'a> RtpView<'a> {
 
     /// Contributing sources, in order.
     pub fn csrcs(&self) -> impl Iterator<Item = u32> + 'a {
-        self.csrcs
-            .chunks_exact(4)
-            .map(|c| u32::from_be_bytes([c[0], c[1], c[2], c[3]]))
+        self.csrcs.chunks_exact(4).map(|c| u32::from_be_bytes([c[0], c[1], c[2], c[3]]))
     }
 
     /// Header extensions in order: id and content. Ends at the first malformed one.
     #[must_use]
     pub fn extensions(&self) -> Extensions<'a> {
-        Extensions {
-            rest: self.extensions,
-            profile: self.profile,
-        }
+        Extensions { rest: self.extensions, profile: self.profile }
     }
 
     /// Content of the header extension `id`.
     #[must_use]
     pub fn extension(&self, id: u8) -> Option<&'a [u8]> {
-        self.extensions()
-            .find(|(found, _)| *found == id)
-            .map(|(_, content)| content)
+        self.extensions().find(|(found, _)| *found == id).map(|(_, content)| content)
     }
 }
 
@@ -139,15 +124,7 @@ impl<'a> Iterator for Extensions<'a> {
             let (id, start, len) = if self.profile == ONE_BYTE_PROFILE {
                 (first >> 4, 1, usize::from(first & 0x0f) + 1)
             } else if self.profile & 0xfff0 == TWO_BYTE_PROFILE {
-                (
-                    first,
-                    2,
-                    if first == 0 {
-                        0
-                    } else {
-                        usize::from(*self.rest.get(1)?)
-                    },
-                )
+                (first, 2, if first == 0 { 0 } else { usize::from(*self.rest.get(1)?) })
             } else {
                 return None;
             };
@@ -228,11 +205,7 @@ impl<'b> RtpWriter<'b> {
         if !(1..=ONE_BYTE_ID_MAX).contains(&id) || !(1..=16).contains(&content.len()) {
             return None;
         }
-        let start = if self.block == 0 {
-            self.at + 4
-        } else {
-            self.at
-        };
+        let start = if self.block == 0 { self.at + 4 } else { self.at };
         let end = start + 1 + content.len();
         let place = self.buf.get_mut(start..end)?;
         place[0] = id << 4 | (content.len() - 1) as u8;
@@ -261,13 +234,11 @@ impl<'b> RtpWriter<'b> {
 }
 
 fn be16(data: &[u8], at: usize) -> Option<u16> {
-    data.get(at..at + 2)
-        .map(|b| u16::from_be_bytes([b[0], b[1]]))
+    data.get(at..at + 2).map(|b| u16::from_be_bytes([b[0], b[1]]))
 }
 
 fn be32(data: &[u8], at: usize) -> Option<u32> {
-    data.get(at..at + 4)
-        .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]))
+    data.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]))
 }
 
 #[cfg(test)]
@@ -298,15 +269,9 @@ mod tests {
     #[test]
     fn a_slot_header_carries_its_participant() {
         let mut buf = [0; 16];
-        let fields = HeaderFields {
-            csrc: Some(ParticipantId(7)),
-            ..FIELDS
-        };
+        let fields = HeaderFields { csrc: Some(ParticipantId(7)), ..FIELDS };
         assert_eq!(write_header(&mut buf, &fields, &[]), Some(16));
-        assert_eq!(
-            RtpView::parse(&buf).unwrap().csrcs().collect::<Vec<_>>(),
-            [7]
-        );
+        assert_eq!(RtpView::parse(&buf).unwrap().csrcs().collect::<Vec<_>>(), [7]);
     }
 
     #[test]
@@ -326,32 +291,17 @@ mod tests {
         data[0] = 0xa0;
         for (last, payload) in [(0, None), (1, Some(3)), (4, Some(0)), (5, None)] {
             data[15] = last;
-            assert_eq!(
-                RtpView::parse(&data).map(|v| v.payload.len()),
-                payload,
-                "pad {last}"
-            );
+            assert_eq!(RtpView::parse(&data).map(|v| v.payload.len()), payload, "pad {last}");
         }
-        assert!(
-            RtpView::parse(&data[..12]).is_none(),
-            "padding without payload"
-        );
-        assert_eq!(
-            RtpView::parse_header(&data).unwrap().payload.len(),
-            4,
-            "still encrypted"
-        );
+        assert!(RtpView::parse(&data[..12]).is_none(), "padding without payload");
+        assert_eq!(RtpView::parse_header(&data).unwrap().payload.len(), 4, "still encrypted");
     }
 
     #[test]
     fn rtcp_is_told_from_rtp_by_its_type() {
-        for (second, rtcp) in [
-            (200, true),
-            (205, true),
-            (111, false),
-            (224, false),
-            (96 | 0x80, false),
-        ] {
+        for (second, rtcp) in
+            [(200, true), (205, true), (111, false), (224, false), (96 | 0x80, false)]
+        {
             assert_eq!(is_rtcp(&[0x80, second]), rtcp, "{second}");
         }
         assert!(!is_rtcp(&[0x80]) && !is_rtcp(&[0x00, 200]));

@@ -6,8 +6,7 @@ pub const OSN_BYTES: usize = 2;
 /// Writes the original sequence number at the start of `buf`; the payload follows it.
 #[must_use]
 pub fn write_osn(buf: &mut [u8], seq: u16) -> Option<usize> {
-    buf.get_mut(..OSN_BYTES)?
-        .copy_from_slice(&seq.to_be_bytes());
+    buf.get_mut(..OSN_BYTES)?.copy_from_slice(&seq.to_be_bytes());
     Some(OSN_BYTES)
 }
 

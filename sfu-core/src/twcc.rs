@@ -209,14 +209,7 @@ fn symbols(
         };
         let delta = ticks as i64 - before as i64;
         before = ticks;
-        (
-            if (0..256).contains(&delta) {
-                Symbol::Small
-            } else {
-                Symbol::Large
-            },
-            delta,
-        )
+        (if (0..256).contains(&delta) { Symbol::Small } else { Symbol::Large }, delta)
     })
 }
 
@@ -265,9 +258,7 @@ impl Chunk {
     fn flush(&mut self) -> u16 {
         let bits = if self.mixed {
             let vector = self.symbols.iter().take(self.len).enumerate();
-            vector.fold(0b11 << 14, |bits, (i, s)| {
-                bits | u16::from(*s) << (12 - 2 * i)
-            })
+            vector.fold(0b11 << 14, |bits, (i, s)| bits | u16::from(*s) << (12 - 2 * i))
         } else {
             u16::from(self.symbols[0]) << 13 | self.len as u16
         };

@@ -92,13 +92,9 @@ mod tests {
     #[test]
     fn a_counter_goes_on_past_its_wrap_and_late_ones_stay_before_it() {
         let mut unwrapper = SeqUnwrapper::new();
-        let all: Vec<_> = [65_534, 65_535, 0, 65_533, 1]
-            .map(|s| unwrapper.unwrap(s))
-            .to_vec();
+        let all: Vec<_> = [65_534, 65_535, 0, 65_533, 1].map(|s| unwrapper.unwrap(s)).to_vec();
         assert_eq!(
-            all.iter()
-                .map(|s| *s as i64 - all[0] as i64)
-                .collect::<Vec<_>>(),
+            all.iter().map(|s| *s as i64 - all[0] as i64).collect::<Vec<_>>(),
             [0, 1, 2, -1, 3]
         );
     }

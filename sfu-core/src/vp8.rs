@@ -30,11 +30,7 @@ impl PictureId {
     /// The largest number of this width, which is also its mask.
     #[must_use]
     pub fn mask(self) -> u16 {
-        if self.wide {
-            PICTURE_ID_MASK
-        } else {
-            PICTURE_ID_MASK_NARROW
-        }
+        if self.wide { PICTURE_ID_MASK } else { PICTURE_ID_MASK_NARROW }
     }
 }
 
@@ -71,16 +67,8 @@ impl Vp8Descriptor {
         };
         let first = next()?;
         let flags = if first & 0x80 != 0 { next()? } else { 0 };
-        let picture_id = if flags & 0x80 != 0 {
-            Some(read_picture_id(&mut next)?)
-        } else {
-            None
-        };
-        let tl0_pic_idx = if flags & 0x40 != 0 {
-            Some(next()?)
-        } else {
-            None
-        };
+        let picture_id = if flags & 0x80 != 0 { Some(read_picture_id(&mut next)?) } else { None };
+        let tl0_pic_idx = if flags & 0x40 != 0 { Some(next()?) } else { None };
         let layer = if flags & 0x30 != 0 { next()? } else { 0 };
         let has_layer = flags & 0x20 != 0;
         (at < payload.len()).then_some(Self {
@@ -105,16 +93,10 @@ impl Vp8Descriptor {
 fn read_picture_id(next: &mut impl FnMut() -> Option<u8>) -> Option<PictureId> {
     let high = next()?;
     if high & 0x80 == 0 {
-        return Some(PictureId {
-            value: u16::from(high),
-            wide: false,
-        });
+        return Some(PictureId { value: u16::from(high), wide: false });
     }
     let low = next()?;
-    Some(PictureId {
-        value: u16::from(high & 0x7f) << 8 | u16::from(low),
-        wide: true,
-    })
+    Some(PictureId { value: u16::from(high & 0x7f) << 8 | u16::from(low), wide: true })
 }
 
 /// Reads packets of one VP8 source into facts. It has a state because only the first packet of a frame tells whether
@@ -151,11 +133,7 @@ impl Vp8FactsReader {
         let key = self.key_timestamp == Some(timestamp);
         let base = key || descriptor.temporal == 0;
         Ok(PacketFacts {
-            class: if base {
-                Class::Base
-            } else {
-                Class::Enhancement
-            },
+            class: if base { Class::Base } else { Class::Enhancement },
             key,
             frame_start,
             frame_end: marker,
@@ -218,17 +196,8 @@ mod tests {
         // X | S, I L T, 15-bit id 0x1234, TL0 7, TID 1 Y, then a delta frame's header
         let payload = [0x90, 0xe0, 0x92, 0x34, 7, 0x60, 0x01, 0];
         let d = Vp8Descriptor::parse(&payload).unwrap();
-        assert_eq!(
-            d.picture_id,
-            Some(PictureId {
-                value: 0x1234,
-                wide: true
-            })
-        );
-        assert_eq!(
-            (d.tl0_pic_idx, d.temporal, d.layer_sync, d.len),
-            (Some(7), 1, true, 6)
-        );
+        assert_eq!(d.picture_id, Some(PictureId { value: 0x1234, wide: true }));
+        assert_eq!((d.tl0_pic_idx, d.temporal, d.layer_sync, d.len), (Some(7), 1, true, 6));
         let facts = Vp8FactsReader::new().read(1, true, &payload).unwrap();
         assert!(facts.frame_start && facts.frame_end && !facts.key);
         assert_eq!((facts.class, facts.temporal), (Class::Enhancement, 1));
@@ -237,18 +206,9 @@ mod tests {
     #[test]
     fn every_packet_of_a_key_frame_is_known_as_one() {
         let mut reader = Vp8FactsReader::new();
-        assert!(
-            reader.read(9, false, &[0x10, 0x00, 1]).unwrap().key,
-            "first packet, P = 0"
-        );
-        assert!(
-            reader.read(9, true, &[0x00, 0xff, 1]).unwrap().key,
-            "its second packet"
-        );
-        assert!(
-            !reader.read(10, true, &[0x10, 0x01, 1]).unwrap().key,
-            "next frame, P = 1"
-        );
+        assert!(reader.read(9, false, &[0x10, 0x00, 1]).unwrap().key, "first packet, P = 0");
+        assert!(reader.read(9, true, &[0x00, 0xff, 1]).unwrap().key, "its second packet");
+        assert!(!reader.read(10, true, &[0x10, 0x01, 1]).unwrap().key, "next frame, P = 1");
     }
 
     #[test]

@@ -28,10 +28,7 @@ fn meetings() -> BTreeMap<String, BTreeMap<String, Segments>> {
         let ms = |cell: &str| (cell.parse::<f64>().unwrap() * 1_000.0) as u64;
         let (from, length) = (ms(cells[2]), ms(cells[3]));
         let meeting = meetings.entry(cells[0].to_owned()).or_default();
-        meeting
-            .entry(cells[1].to_owned())
-            .or_default()
-            .push((from, from + length));
+        meeting.entry(cells[1].to_owned()).or_default().push((from, from + length));
     }
     meetings
 }
@@ -76,11 +73,7 @@ impl Person {
             self.gap_until = t + rng.random_range(20..140);
         }
         let spread = rng.random_range(0..10);
-        Some(if t < self.gap_until {
-            60 + spread
-        } else {
-            self.base_level + spread - 5
-        })
+        Some(if t < self.gap_until { 60 + spread } else { self.base_level + spread - 5 })
     }
 }
 
@@ -100,17 +93,9 @@ struct Score {
 
 fn replay(people: BTreeMap<String, Segments>, start: Now, score: &mut Score) {
     let mut rng = SmallRng::seed_from_u64(7);
-    let mut people: Vec<Person> = people
-        .into_values()
-        .enumerate()
-        .map(|(n, s)| Person::new(n, s, &mut rng))
-        .collect();
-    let end = people
-        .iter()
-        .filter_map(|p| p.segments.last())
-        .map(|s| s.1)
-        .max()
-        .unwrap_or(0);
+    let mut people: Vec<Person> =
+        people.into_values().enumerate().map(|(n, s)| Person::new(n, s, &mut rng)).collect();
+    let end = people.iter().filter_map(|p| p.segments.last()).map(|s| s.1).max().unwrap_or(0);
     let mut floor = FloorElection::new();
     let mut gate = VoiceGate::<ParticipantId, 3>::new();
     let mut wire: VecDeque<(u64, NodeId, Vec<SpeakerLevel>)> = VecDeque::new();
@@ -144,10 +129,8 @@ fn replay(people: BTreeMap<String, Segments>, start: Now, score: &mut Score) {
             main = floor.floor().main;
             score.switches += 1;
         }
-        let speaking: Vec<ParticipantId> = people
-            .iter_mut()
-            .filter_map(|p| p.speaks(t).then_some(p.id))
-            .collect();
+        let speaking: Vec<ParticipantId> =
+            people.iter_mut().filter_map(|p| p.speaks(t).then_some(p.id)).collect();
         if let [one] = speaking[..]
             && t - quiet_since > 1_000
             && onset.is_none()
@@ -174,10 +157,7 @@ fn replay(people: BTreeMap<String, Segments>, start: Now, score: &mut Score) {
 #[test]
 fn real_meetings_are_shown_as_the_reference_says() {
     let mono = Instant::now();
-    let start = Now {
-        mono: mono + Duration::from_secs(60),
-        wall: NtpTime::default(),
-    };
+    let start = Now { mono: mono + Duration::from_secs(60), wall: NtpTime::default() };
     let mut score = Score::default();
     for (_, people) in meetings() {
         replay(people, start, &mut score);
@@ -199,15 +179,8 @@ fn real_meetings_are_shown_as_the_reference_says() {
         onset(100),
         score.onset_ms.len(),
     );
-    assert!(
-        (4.0..8.0).contains(&switches),
-        "{switches} switches a minute"
-    );
+    assert!((4.0..8.0).contains(&switches), "{switches} switches a minute");
     assert!(wrong < 6.0, "wrong speaker for {wrong} % of speech time");
     assert!(clipped < 0.5, "{clipped} % of speech without a place");
-    assert!(
-        onset(50) <= 300 + ONE_WAY_MS,
-        "half of the first words take {} ms",
-        onset(50)
-    );
+    assert!(onset(50) <= 300 + ONE_WAY_MS, "half of the first words take {} ms", onset(50));
 }

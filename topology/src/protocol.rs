@@ -229,11 +229,7 @@ pub fn body_length(header: [u8; HEADER_BYTES], max: usize) -> Result<usize, Fram
 }
 
 fn check_length(len: usize, max: usize) -> Result<(), FrameError> {
-    if len <= max {
-        Ok(())
-    } else {
-        Err(FrameError::TooLong { len, max })
-    }
+    if len <= max { Ok(()) } else { Err(FrameError::TooLong { len, max }) }
 }
 
 /// Read a body to its last byte.
@@ -246,9 +242,6 @@ pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
     if used == body.len() {
         Ok(message)
     } else {
-        Err(FrameError::Body(format!(
-            "{} bytes left over",
-            body.len() - used
-        )))
+        Err(FrameError::Body(format!("{} bytes left over", body.len() - used)))
     }
 }

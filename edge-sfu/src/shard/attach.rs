@@ -30,27 +30,17 @@ impl EdgeShard {
         let Some(meeting) = self.meetings.get_mut(key) else {
             return;
         };
-        if meeting
-            .uplink
-            .placement
-            .is_some_and(|p| p.epoch > placement.epoch)
-        {
+        if meeting.uplink.placement.is_some_and(|p| p.epoch > placement.epoch) {
             return;
         }
-        let moved = meeting
-            .uplink
-            .placement
-            .is_none_or(|p| p.origin != placement.origin);
+        let moved = meeting.uplink.placement.is_none_or(|p| p.origin != placement.origin);
         meeting.uplink.placement = Some(placement);
         if moved {
             self.leave_tree(now, key);
         }
         self.attach(now, key);
-        let waiting = self
-            .meetings
-            .get_mut(key)
-            .map(|m| std::mem::take(&mut m.waiting))
-            .unwrap_or_default();
+        let waiting =
+            self.meetings.get_mut(key).map(|m| std::mem::take(&mut m.waiting)).unwrap_or_default();
         for join in waiting {
             self.admit(now, key, join, out);
         }
@@ -89,11 +79,7 @@ impl EdgeShard {
         let mut waits = false;
         for (is_origin, node) in [(true, Some(placement.origin)), (false, head)] {
             let Some(node) = node else { continue };
-            let known = if is_origin {
-                meeting.uplink.origin
-            } else {
-                meeting.uplink.head
-            };
+            let known = if is_origin { meeting.uplink.origin } else { meeting.uplink.head };
             if known.is_some_and(|a| a.attached && a.node == node) {
                 continue;
             }
@@ -101,26 +87,14 @@ impl EdgeShard {
             let Some(link) = self.relay.connect(now, node, lane) else {
                 continue;
             };
-            let attachment = Some(Attachment {
-                node,
-                link,
-                attached: false,
-            });
+            let attachment = Some(Attachment { node, link, attached: false });
             if is_origin {
                 meeting.uplink.origin = attachment;
             } else {
                 meeting.uplink.head = attachment;
             }
             // While the link is down this is refused; `Up` and the retry come back here.
-            let _ = self.relay.say(
-                now,
-                link,
-                id,
-                epoch,
-                Body::Attach {
-                    region: region.clone(),
-                },
-            );
+            let _ = self.relay.say(now, link, id, epoch, Body::Attach { region: region.clone() });
         }
         meeting.uplink.retry = waits.then(|| now.mono + ATTACH_RETRY);
         self.touch(key);
@@ -132,13 +106,7 @@ impl EdgeShard {
         let mut events = std::mem::take(&mut self.link_events);
         for event in events.drain(..) {
             match event {
-                LinkEvent::Media {
-                    link,
-                    flow,
-                    facts,
-                    rtp,
-                    ..
-                } => {
+                LinkEvent::Media { link, flow, facts, rtp, .. } => {
                     let Some(owner) = self.relay.owner(link, flow) else {
                         self.drops.count(DropReason::UnknownFlow);
                         continue;
@@ -160,19 +128,13 @@ impl EdgeShard {
                 }
                 LinkEvent::Control { link, control } => self.control(now, link, control, out),
                 LinkEvent::Up { node, .. } => {
-                    out.events.push(EdgeOutput::Link {
-                        node,
-                        up: true,
-                        reason: String::new(),
-                    });
+                    out.events.push(EdgeOutput::Link { node, up: true, reason: String::new() });
                     let waiting: Vec<usize> = self.meetings.iter().map(|(k, _)| k).collect();
                     for key in waiting {
                         self.attach(now, key);
                     }
                 }
-                LinkEvent::Down {
-                    link, node, reason, ..
-                } => {
+                LinkEvent::Down { link, node, reason, .. } => {
                     out.events.push(EdgeOutput::Link {
                         node,
                         up: false,
@@ -201,10 +163,7 @@ impl EdgeShard {
                 continue;
             };
             let uplink = &mut meeting.uplink;
-            let gone = uplink
-                .media
-                .filter(|(l, _)| *l == link)
-                .map(|(_, port)| port);
+            let gone = uplink.media.filter(|(l, _)| *l == link).map(|(_, port)| port);
             if gone.is_some() {
                 uplink.media = None;
             }
@@ -228,16 +187,10 @@ impl EdgeShard {
     }
 
     fn control(&mut self, now: Now, link: LinkId, control: Control, out: &mut Outbox<EdgeOutput>) {
-        let Control {
-            meeting: id,
-            epoch,
-            body,
-        } = control;
+        let Control { meeting: id, epoch, body } = control;
         let Some(key) = self.by_id.get(&id).copied() else {
             if matches!(body, Body::Attach { .. }) {
-                let _ = self
-                    .relay
-                    .say(now, link, id, epoch, Body::Refused(Refusal::NotMine));
+                let _ = self.relay.say(now, link, id, epoch, Body::Refused(Refusal::NotMine));
             }
             return;
         };
@@ -254,12 +207,7 @@ impl EdgeShard {
                 }
             }
             Body::Roster { seq, change } => self.roster_change(now, key, seq, change),
-            Body::RosterSnapshot {
-                seq,
-                members,
-                first,
-                last,
-            } => {
+            Body::RosterSnapshot { seq, members, first, last } => {
                 if let Some(meeting) = self.meetings.get_mut(key) {
                     meeting.roster.snapshot(now.mono, seq, members, first, last);
                 }
@@ -276,10 +224,8 @@ impl EdgeShard {
         };
         if meeting.roster.apply(now.mono, seq, change) == Applied::Gap {
             // The link is ordered, so this is a message of another attachment: a new one brings a snapshot.
-            meeting.uplink.origin = meeting.uplink.origin.map(|a| Attachment {
-                attached: false,
-                ..a
-            });
+            meeting.uplink.origin =
+                meeting.uplink.origin.map(|a| Attachment { attached: false, ..a });
             self.attach(now, key);
         }
     }
@@ -288,18 +234,11 @@ impl EdgeShard {
         let Some(meeting) = self.meetings.get_mut(key) else {
             return;
         };
-        let upward = meeting
-            .uplink
-            .media
-            .filter(|(l, _)| *l == link)
-            .map(|(_, port)| port);
+        let upward = meeting.uplink.media.filter(|(l, _)| *l == link).map(|(_, port)| port);
         let port = upward.or_else(|| meeting.uplink.children.get(&link).copied());
         // A message of an attachment that is over: whoever sent it will learn.
         let Some(port) = port else { return };
-        if let Err(refusal) = meeting
-            .hub
-            .handle_link(now, port, body, &mut self.relay.flow_ids)
-        {
+        if let Err(refusal) = meeting.hub.handle_link(now, port, body, &mut self.relay.flow_ids) {
             let (id, epoch) = (meeting.id, meeting.epoch());
             let _ = self.relay.say(now, link, id, epoch, Body::Refused(refusal));
         }
@@ -312,20 +251,14 @@ impl EdgeShard {
         };
         let (id, epoch) = (meeting.id, meeting.epoch());
         if !meeting.uplink.is_head() {
-            let _ = self
-                .relay
-                .say(now, link, id, epoch, Body::Refused(Refusal::NotMine));
+            let _ = self.relay.say(now, link, id, epoch, Body::Refused(Refusal::NotMine));
             return;
         }
         if let Some(old) = meeting.uplink.children.remove(&link) {
             meeting.hub.remove_port(now, old);
         }
-        let role = Role::Child {
-            head: self.config.node,
-        };
-        let _ = self
-            .relay
-            .say(now, link, id, epoch, Body::Attached { role });
+        let role = Role::Child { head: self.config.node };
+        let _ = self.relay.say(now, link, id, epoch, Body::Attached { role });
         let port = meeting.hub.add_link(now, link.index(), Direction::Down);
         meeting.uplink.children.insert(link, port);
     }
@@ -352,11 +285,7 @@ impl EdgeShard {
             if std::mem::take(&mut meeting.cut_off) {
                 meeting.roster.tell_anew(now.mono);
             }
-            let role = if role == (Role::Child { head: me }) {
-                Role::Head
-            } else {
-                role
-            };
+            let role = if role == (Role::Child { head: me }) { Role::Head } else { role };
             if uplink.role != Some(role) {
                 uplink.role = Some(role);
                 uplink.head = None;
@@ -404,17 +333,11 @@ impl EdgeShard {
         if uplink.head.is_some_and(|a| a.link == link) && refusal == Refusal::NotMine {
             // Not the head (any more): the origin is asked again.
             (uplink.head, uplink.role) = (None, None);
-            uplink.origin = uplink.origin.map(|a| Attachment {
-                attached: false,
-                ..a
-            });
+            uplink.origin = uplink.origin.map(|a| Attachment { attached: false, ..a });
             uplink.retry = Some(now.mono + ATTACH_RETRY);
         } else if matches!(refusal, Refusal::NotMine | Refusal::StaleEpoch(_)) {
             let id = meeting.id;
-            uplink.origin = uplink.origin.map(|a| Attachment {
-                attached: false,
-                ..a
-            });
+            uplink.origin = uplink.origin.map(|a| Attachment { attached: false, ..a });
             uplink.retry = Some(now.mono + ATTACH_RETRY);
             out.events.push(EdgeOutput::NeedPlacement(id));
         }
@@ -439,9 +362,7 @@ impl EdgeShard {
         };
         if let Some(link) = meeting.uplink.control_link() {
             let (id, epoch) = (meeting.id, meeting.epoch());
-            let _ = self
-                .relay
-                .say(now, link, id, epoch, Body::RosterRequest(change));
+            let _ = self.relay.say(now, link, id, epoch, Body::RosterRequest(change));
         }
     }
 
@@ -451,11 +372,8 @@ impl EdgeShard {
             return;
         };
         let (id, epoch, uplink) = (meeting.id, meeting.epoch(), &meeting.uplink);
-        let links: Vec<LinkId> = [uplink.origin, uplink.head]
-            .into_iter()
-            .flatten()
-            .map(|a| a.link)
-            .collect();
+        let links: Vec<LinkId> =
+            [uplink.origin, uplink.head].into_iter().flatten().map(|a| a.link).collect();
         for link in links {
             let _ = self.relay.say(now, link, id, epoch, Body::Detach);
         }
@@ -472,18 +390,12 @@ impl EdgeShard {
         for join in waiting {
             let code = crate::signal::ErrorCode::NoMeeting;
             let text = format!("{reason}: check the link, or ask for a new one");
-            out.events
-                .extend(super::command::refusal(join.socket, code, text));
+            out.events.extend(super::command::refusal(join.socket, code, text));
         }
         let Some(meeting) = self.meetings.get(key) else {
             return;
         };
-        meeting.tell_all(
-            ServerMessage::Ended {
-                reason: reason.to_owned(),
-            },
-            &mut out.events,
-        );
+        meeting.tell_all(ServerMessage::Ended { reason: reason.to_owned() }, &mut out.events);
         let sockets: Vec<_> = meeting.sockets.values().copied().collect();
         for socket in sockets {
             if let Some(peer) = self.peers.of_socket(socket) {

@@ -113,13 +113,7 @@ pub(super) fn refusal(
         retry_after_ms: None,
         edges: Vec::new(),
     };
-    [
-        EdgeOutput::Send {
-            socket,
-            message: Box::new(message),
-        },
-        EdgeOutput::Close(socket),
-    ]
+    [EdgeOutput::Send { socket, message: Box::new(message) }, EdgeOutput::Close(socket)]
 }
 
 /// A complaint that leaves the socket open.

@@ -52,9 +52,7 @@ impl HubIo for EdgeIo<'_> {
         rtp_timestamp: u32,
     ) {
         if let Some(entry) = self.peers.get_mut(target) {
-            entry
-                .peer
-                .write_sender_report(now, SlotIndex(slot), ntp, rtp_timestamp, self.net);
+            entry.peer.write_sender_report(now, SlotIndex(slot), ntp, rtp_timestamp, self.net);
         }
     }
 

@@ -50,7 +50,12 @@ impl EdgeShard {
         }
     }
 
-    fn placement_unknown(&mut self, now: Now, id: relay_proto::MeetingId, out: &mut Outbox<EdgeOutput>) {
+    fn placement_unknown(
+        &mut self,
+        now: Now,
+        id: relay_proto::MeetingId,
+        out: &mut Outbox<EdgeOutput>,
+    ) {
         let Some(key) = self.by_id.get(&id).copied() else { return };
         let Some(meeting) = self.meetings.get_mut(key) else { return };
         for join in std::mem::take(&mut meeting.waiting) {
@@ -63,22 +68,19 @@ impl EdgeShard {
     fn join(&mut self, now: Now, join: Join, out: &mut Outbox<EdgeOutput>) {
         if self.peers.of_socket(join.socket).is_some() {
             let text = "this socket is in a meeting already: open another for a second one";
-            out.events
-                .push(complaint(join.socket, ErrorCode::OutOfOrder, text));
+            out.events.push(complaint(join.socket, ErrorCode::OutOfOrder, text));
             return;
         }
         if self.peers.len() >= self.config.peers_max {
             let text = "this edge is full: try one of the others, or again in a while";
-            out.events
-                .extend(refusal(join.socket, ErrorCode::Busy, text));
+            out.events.extend(refusal(join.socket, ErrorCode::Busy, text));
             return;
         }
         let key = match self.by_id.get(&join.meeting) {
             Some(key) => *key,
             None if self.meetings.len() >= MEETINGS_MAX => {
                 let text = "this edge holds as many meetings as it can: try another edge";
-                out.events
-                    .extend(refusal(join.socket, ErrorCode::Busy, text));
+                out.events.extend(refusal(join.socket, ErrorCode::Busy, text));
                 return;
             }
             None => {
@@ -124,8 +126,7 @@ impl EdgeShard {
         let (peer, answer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                out.events
-                    .extend(refusal(join.socket, ErrorCode::Sdp, error.to_string()));
+                out.events.extend(refusal(join.socket, ErrorCode::Sdp, error.to_string()));
                 self.forget_if_empty(now, key);
                 return;
             }
@@ -140,9 +141,7 @@ impl EdgeShard {
             self.forget_if_empty(now, key);
             return;
         }
-        let port = meeting
-            .hub
-            .add_peer(now, peer_key, participant, &viewer_slots(&peer));
+        let port = meeting.hub.add_peer(now, peer_key, participant, &viewer_slots(&peer));
         let member = Member {
             id: participant,
             name: display_name(&join.name),
@@ -167,10 +166,7 @@ impl EdgeShard {
             slots: answer.slots,
         };
         for message in [joined, roster, floor] {
-            out.events.push(EdgeOutput::Send {
-                socket: join.socket,
-                message: Box::new(message),
-            });
+            out.events.push(EdgeOutput::Send { socket: join.socket, message: Box::new(message) });
         }
         self.request_change(now, key, RosterChange::Put(member));
         self.touch(key);
@@ -192,9 +188,7 @@ impl EdgeShard {
                     let flows = &mut self.relay.flow_ids;
                     // A hub that is full forwards nothing of this source; its packets are counted there.
                     let _ =
-                        meeting
-                            .hub
-                            .publish(now, port, id, source.codec, source.encodings, flows);
+                        meeting.hub.publish(now, port, id, source.codec, source.encodings, flows);
                 }
                 None => meeting.hub.withdraw(now, id),
             }
@@ -209,31 +203,23 @@ impl EdgeShard {
         out: &mut Outbox<EdgeOutput>,
     ) {
         let Some(peer) = self.peers.of_socket(socket) else {
-            let waiting = self
-                .meetings
-                .iter()
-                .any(|(_, m)| m.waiting.iter().any(|j| j.socket == socket));
+            let waiting =
+                self.meetings.iter().any(|(_, m)| m.waiting.iter().any(|j| j.socket == socket));
             if !waiting {
-                out.events
-                    .push(complaint(socket, ErrorCode::OutOfOrder, "join first"));
+                out.events.push(complaint(socket, ErrorCode::OutOfOrder, "join first"));
             }
             return;
         };
         match message {
             ClientMessage::Join { .. } => {
                 let text = "this socket is in a meeting already";
-                out.events
-                    .push(complaint(socket, ErrorCode::OutOfOrder, text));
+                out.events.push(complaint(socket, ErrorCode::OutOfOrder, text));
             }
             ClientMessage::Renegotiate { sdp, publish } => {
                 self.renegotiate(now, peer, &sdp, &publish, out)
             }
             ClientMessage::Mute { kind, muted } => self.mute(now, peer, kind.into(), muted, out),
-            ClientMessage::Layout {
-                pin,
-                strip,
-                max_bitrate_bps,
-            } => {
+            ClientMessage::Layout { pin, strip, max_bitrate_bps } => {
                 if let Some(entry) = self.peers.get(peer) {
                     let (port, meeting) = (entry.port, entry.meeting);
                     if let Some(meeting) = self.meetings.get_mut(meeting) {
@@ -275,25 +261,17 @@ impl EdgeShard {
         let (socket, key, port, may_publish) =
             (entry.socket, entry.meeting, entry.port, entry.may_publish);
         let ice = entry.peer.local_ice().ufrag.clone();
-        let answer = match entry
-            .peer
-            .renegotiate(now, sdp, publish, may_publish, &mut self.rng)
-        {
+        let answer = match entry.peer.renegotiate(now, sdp, publish, may_publish, &mut self.rng) {
             Ok(answer) => answer,
             Err(error) => {
-                out.events
-                    .push(complaint(socket, ErrorCode::Sdp, error.to_string()));
+                out.events.push(complaint(socket, ErrorCode::Sdp, error.to_string()));
                 return;
             }
         };
         if entry.peer.local_ice().ufrag != ice
             && self.gate.register(peer, entry.peer.local_ice()).is_err()
         {
-            out.events.push(complaint(
-                socket,
-                ErrorCode::Busy,
-                "ICE restart refused: try again",
-            ));
+            out.events.push(complaint(socket, ErrorCode::Busy, "ICE restart refused: try again"));
             return;
         }
         let slots = viewer_slots(&entry.peer);
@@ -301,14 +279,8 @@ impl EdgeShard {
             meeting.hub.set_slots(now, port, &slots);
         }
         self.publish_sources(now, peer, &answer);
-        let message = ServerMessage::Renegotiated {
-            sdp: answer.sdp,
-            slots: answer.slots,
-        };
-        out.events.push(EdgeOutput::Send {
-            socket,
-            message: Box::new(message),
-        });
+        let message = ServerMessage::Renegotiated { sdp: answer.sdp, slots: answer.slots };
+        out.events.push(EdgeOutput::Send { socket, message: Box::new(message) });
         self.peers.rearm(peer);
         self.touch(key);
     }
@@ -389,13 +361,7 @@ impl EdgeShard {
     }
 
     pub(super) fn peer_deadline(&mut self, now: Now, key: usize, out: &mut Outbox<EdgeOutput>) {
-        let Self {
-            peers,
-            meetings,
-            notes,
-            drops,
-            ..
-        } = self;
+        let Self { peers, meetings, notes, drops, .. } = self;
         let Some(entry) = peers.get_mut(key) else {
             return;
         };
@@ -445,8 +411,7 @@ impl EdgeShard {
                 Note::Estimate(bps) => meeting.hub.set_estimate(port, bps),
                 Note::Closed(reason) => {
                     let text = format!("the media connection is gone ({reason:?}): join again");
-                    out.events
-                        .extend(refusal(socket, ErrorCode::Unavailable, text));
+                    out.events.extend(refusal(socket, ErrorCode::Unavailable, text));
                     self.remove_peer(now, peer, out);
                 }
             }
@@ -472,15 +437,7 @@ fn viewer_slots(peer: &Peer) -> Vec<ViewerSlot> {
 
 /// A name to show: control characters out, at most [`NAME_CHARS_MAX`] characters, never empty.
 fn display_name(name: &str) -> String {
-    let clean: String = name
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(NAME_CHARS_MAX)
-        .collect();
+    let clean: String = name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
     let clean = clean.trim();
-    if clean.is_empty() {
-        "Guest".to_owned()
-    } else {
-        clean.to_owned()
-    }
+    if clean.is_empty() { "Guest".to_owned() } else { clean.to_owned() }
 }

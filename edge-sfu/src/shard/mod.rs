@@ -126,7 +126,11 @@ impl EdgeShard {
     /// How things stand.
     #[must_use]
     pub fn report(&self) -> ShardReport {
-        let mut report = ShardReport { counters: self.counters(), peers: self.peers.len(), ..ShardReport::default() };
+        let mut report = ShardReport {
+            counters: self.counters(),
+            peers: self.peers.len(),
+            ..ShardReport::default()
+        };
         report.links = self.relay.links().iter_info().collect();
         for (_, meeting) in &self.meetings {
             report.add_meeting(meeting.id, &meeting.hub, &self.relay);
@@ -148,13 +152,7 @@ impl EdgeShard {
                 return;
             }
         };
-        let Self {
-            peers,
-            meetings,
-            notes,
-            drops,
-            ..
-        } = self;
+        let Self { peers, meetings, notes, drops, .. } = self;
         let Some(entry) = peers.get_mut(routed.peer) else {
             drops.count(DropReason::UnknownAddress);
             return;
@@ -171,9 +169,7 @@ impl EdgeShard {
             notes,
             drops,
         };
-        entry
-            .peer
-            .handle_datagram(now, from, data, &mut out.net, &mut sink);
+        entry.peer.handle_datagram(now, from, data, &mut out.net, &mut sink);
         self.peers.rearm(routed.peer);
         self.settle_notes(now, routed.peer, out);
         self.touch(key);
@@ -197,23 +193,13 @@ impl EdgeShard {
         let whose = (key, meeting.id, meeting.epoch());
         for event in meeting.hub.take_events() {
             match self.relay.obey(now, whose, event) {
-                Some(HubEvent::Keyframe {
-                    peer,
-                    kind,
-                    encoding,
-                }) => {
+                Some(HubEvent::Keyframe { peer, kind, encoding }) => {
                     if let (Some(entry), Some(out)) = (self.peers.get_mut(peer), out.as_deref_mut())
                     {
-                        entry
-                            .peer
-                            .request_keyframe(now, kind, encoding, &mut out.net);
+                        entry.peer.request_keyframe(now, kind, encoding, &mut out.net);
                     }
                 }
-                Some(HubEvent::Slot {
-                    target,
-                    slot,
-                    shown,
-                }) => {
+                Some(HubEvent::Slot { target, slot, shown }) => {
                     meeting.slots.entry(target).or_default().push((slot, shown));
                 }
                 _ => {}
@@ -239,31 +225,21 @@ impl EdgeShard {
                 let is_audio = line.role == crate::signal::SlotRole::Audio;
                 states.insert(slot, meeting::slot_state(&line.mid, shown, is_audio));
             }
-            let message = crate::signal::ServerMessage::Slots {
-                slots: states.into_values().collect(),
-            };
-            out.events.push(EdgeOutput::Send {
-                socket: entry.socket,
-                message: Box::new(message),
-            });
+            let message =
+                crate::signal::ServerMessage::Slots { slots: states.into_values().collect() };
+            out.events.push(EdgeOutput::Send { socket: entry.socket, message: Box::new(message) });
         }
     }
 
     /// Voices of all meetings that wait, before any picture of one.
     fn flush_voices(&mut self, now: Now, out: &mut Outbox<EdgeOutput>) -> Progress {
         for i in 0..self.dirty.len() {
-            let Some(meeting) = self
-                .dirty
-                .get(i)
-                .and_then(|key| self.meetings.get_mut(*key))
+            let Some(meeting) = self.dirty.get(i).and_then(|key| self.meetings.get_mut(*key))
             else {
                 continue;
             };
-            let mut io = EdgeIo {
-                peers: &mut self.peers,
-                relay: &mut self.relay,
-                net: &mut out.net,
-            };
+            let mut io =
+                EdgeIo { peers: &mut self.peers, relay: &mut self.relay, net: &mut out.net };
             if meeting.hub.flush_voices(now, &mut io) == Progress::More {
                 return Progress::More;
             }
@@ -276,11 +252,7 @@ impl EdgeShard {
         let Some(meeting) = self.meetings.get_mut(key) else {
             return Progress::Done;
         };
-        let mut io = EdgeIo {
-            peers: &mut self.peers,
-            relay: &mut self.relay,
-            net: &mut out.net,
-        };
+        let mut io = EdgeIo { peers: &mut self.peers, relay: &mut self.relay, net: &mut out.net };
         let progress = meeting.hub.flush(now, &mut io);
         self.drain_hub(now, key, Some(out));
         self.tell_slots(key, out);
@@ -321,20 +293,11 @@ impl Machine for EdgeShard {
         out: &mut Outbox<EdgeOutput>,
     ) {
         match input {
-            ShardInput::Datagram {
-                socket: Socket::Media,
-                from,
-                data,
-                ..
-            } => self.media_datagram(now, from, data, out),
-            ShardInput::Datagram {
-                socket: Socket::Relay,
-                from,
-                ecn,
-                data,
-            } => {
-                self.relay
-                    .handle(now, from, ecn, data, out, &mut self.link_events);
+            ShardInput::Datagram { socket: Socket::Media, from, data, .. } => {
+                self.media_datagram(now, from, data, out)
+            }
+            ShardInput::Datagram { socket: Socket::Relay, from, ecn, data } => {
+                self.relay.handle(now, from, ecn, data, out, &mut self.link_events);
                 self.link_events(now, out);
             }
             ShardInput::Command(command) => self.command(now, command, out),
@@ -356,11 +319,7 @@ impl Machine for EdgeShard {
         }
         let progress = self.relay.flush(now, out, &mut self.link_events);
         self.link_events(now, out);
-        if self.dirty.is_empty() {
-            progress
-        } else {
-            Progress::More
-        }
+        if self.dirty.is_empty() { progress } else { Progress::More }
     }
 
     fn on_deadline(&mut self, now: Now, out: &mut Outbox<EdgeOutput>) {
@@ -374,20 +333,15 @@ impl Machine for EdgeShard {
             if due.is_some_and(|at| at <= now.mono) {
                 self.meeting_deadline(now, key, out);
             }
-            self.alarms
-                .arm(key, self.meetings.get(key).and_then(EdgeMeeting::deadline));
+            self.alarms.arm(key, self.meetings.get(key).and_then(EdgeMeeting::deadline));
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [
-            self.relay.deadline(),
-            self.peers.deadline(),
-            self.alarms.deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [self.relay.deadline(), self.peers.deadline(), self.alarms.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

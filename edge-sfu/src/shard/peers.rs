@@ -30,15 +30,7 @@ impl Entry {
         socket: SocketId,
         may_publish: bool,
     ) -> Self {
-        Self {
-            peer,
-            meeting,
-            port,
-            participant,
-            socket,
-            may_publish,
-            connected: false,
-        }
+        Self { peer, meeting, port, participant, socket, may_publish, connected: false }
     }
 }
 
@@ -96,12 +88,7 @@ impl Peers {
     /// Takes one peer whose deadline has passed.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<usize> {
         while let Some(key) = self.alarms.pop_due(now) {
-            if self
-                .slab
-                .get(key)
-                .and_then(|e| e.peer.deadline())
-                .is_some_and(|due| due <= now)
-            {
+            if self.slab.get(key).and_then(|e| e.peer.deadline()).is_some_and(|due| due <= now) {
                 return Some(key);
             }
             self.rearm(key);

@@ -36,23 +36,13 @@ impl PeerSink for Sink<'_> {
         match event {
             PeerEvent::Connected => self.notes.push(Note::Connected),
             PeerEvent::Closed(reason) => self.notes.push(Note::Closed(reason)),
-            PeerEvent::SenderReport {
-                kind,
-                encoding,
-                ntp,
-                rtp,
-                ..
-            } => {
-                let track = TrackId {
-                    participant: self.participant,
-                    kind,
-                };
-                self.hub
-                    .sender_report(self.now, self.port, (track, encoding), ntp, rtp);
+            PeerEvent::SenderReport { kind, encoding, ntp, rtp, .. } => {
+                let track = TrackId { participant: self.participant, kind };
+                self.hub.sender_report(self.now, self.port, (track, encoding), ntp, rtp);
             }
-            PeerEvent::Nack { slot, seqs } => self
-                .notes
-                .extend(seqs.iter().map(|seq| Note::Nack(slot, *seq))),
+            PeerEvent::Nack { slot, seqs } => {
+                self.notes.extend(seqs.iter().map(|seq| Note::Nack(slot, *seq)))
+            }
             PeerEvent::KeyframeRequest { slot } => self.notes.push(Note::Key(slot)),
             PeerEvent::Remb { bps } => self.notes.push(Note::Estimate(bps)),
             PeerEvent::SourceActive { .. }

@@ -61,20 +61,13 @@ fn is_goodbye(data: &[u8]) -> bool {
 
 /// "Seals" the first `len` bytes.
 fn pad(packet: &mut [u8], len: usize, overhead: usize) -> Result<usize, DropReason> {
-    packet
-        .get_mut(len..len + overhead)
-        .ok_or(DropReason::TooLarge)?
-        .fill(FILLER);
+    packet.get_mut(len..len + overhead).ok_or(DropReason::TooLarge)?.fill(FILLER);
     Ok(len + overhead)
 }
 
 /// "Opens" a packet.
 fn unpad(data: &[u8]) -> Opened {
-    let overhead = if is_rtcp(data) {
-        RTCP_OVERHEAD_MAX
-    } else {
-        RTP_OVERHEAD_MAX
-    };
+    let overhead = if is_rtcp(data) { RTCP_OVERHEAD_MAX } else { RTP_OVERHEAD_MAX };
     match data.len().checked_sub(overhead) {
         Some(len) if data[len..].iter().all(|b| *b == FILLER) => match is_rtcp(data) {
             true => Opened::Rtcp(len),
@@ -156,10 +149,7 @@ impl ClearTransport {
 
     fn path(&self) -> Result<SocketAddr, DropReason> {
         let sends = self.state == TransportState::Connected && !self.ice.is_paused();
-        self.ice
-            .path()
-            .filter(|_| sends)
-            .ok_or(DropReason::NotConnected)
+        self.ice.path().filter(|_| sends).ok_or(DropReason::NotConnected)
     }
 
     pub(super) fn seal_rtp(
@@ -168,14 +158,9 @@ impl ClearTransport {
         max_len: usize,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Result<(), DropReason> {
-        write_sealed(
-            net,
-            self.path()?,
-            max_len,
-            RTP_OVERHEAD_MAX,
-            write,
-            |packet, len| pad(packet, len, RTP_OVERHEAD_MAX),
-        )
+        write_sealed(net, self.path()?, max_len, RTP_OVERHEAD_MAX, write, |packet, len| {
+            pad(packet, len, RTP_OVERHEAD_MAX)
+        })
     }
 
     pub(super) fn seal_rtcp(
@@ -184,14 +169,9 @@ impl ClearTransport {
         max_len: usize,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Result<(), DropReason> {
-        write_sealed(
-            net,
-            self.path()?,
-            max_len,
-            RTCP_OVERHEAD_MAX,
-            write,
-            |packet, len| pad(packet, len, RTCP_OVERHEAD_MAX),
-        )
+        write_sealed(net, self.path()?, max_len, RTCP_OVERHEAD_MAX, write, |packet, len| {
+            pad(packet, len, RTCP_OVERHEAD_MAX)
+        })
     }
 
     pub(super) fn state(&self) -> TransportState {
@@ -297,9 +277,7 @@ impl ClearClient {
     /// When [`Self::on_deadline`] next wants to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let due = self
-            .flight_due
-            .map_or(self.check_due, |at| at.min(self.check_due));
+        let due = self.flight_due.map_or(self.check_due, |at| at.min(self.check_due));
         (!self.closed).then_some(due)
     }
 
@@ -310,11 +288,7 @@ impl ClearClient {
         }
         if self.check_due <= now.mono {
             self.checks += 1;
-            let interval = if self.waits == Waits::Answer {
-                CHECK_RETRY
-            } else {
-                CHECK_INTERVAL
-            };
+            let interval = if self.waits == Waits::Answer { CHECK_RETRY } else { CHECK_INTERVAL };
             self.check_due = now.mono + interval;
             let (transaction, user, key) = (self.transaction(), &self.user, &self.key);
             net.write(Socket::Media, self.server, stun::STUN_BYTES_MAX, |buf| {
@@ -390,23 +364,14 @@ impl ClearClient {
         if !self.is_connected() {
             return Err(DropReason::NotConnected);
         }
-        let overhead = if is_rtcp(plaintext) {
-            RTCP_OVERHEAD_MAX
-        } else {
-            RTP_OVERHEAD_MAX
-        };
+        let overhead = if is_rtcp(plaintext) { RTCP_OVERHEAD_MAX } else { RTP_OVERHEAD_MAX };
         let copy = |buf: &mut [u8]| {
             buf.copy_from_slice(plaintext);
             Some(plaintext.len())
         };
-        write_sealed(
-            net,
-            self.server,
-            plaintext.len(),
-            overhead,
-            copy,
-            |packet, len| pad(packet, len, overhead),
-        )
+        write_sealed(net, self.server, plaintext.len(), overhead, copy, |packet, len| {
+            pad(packet, len, overhead)
+        })
     }
 
     /// Says goodbye.

@@ -76,11 +76,7 @@ impl DtlsIdentity {
             .build()
             .map_err(IdentityError::Config)?;
         let fingerprint = Fingerprint::of(FingerprintHash::Sha256, &certificate.certificate);
-        Ok(Arc::new(Self {
-            certificate,
-            config: Arc::new(config),
-            fingerprint,
-        }))
+        Ok(Arc::new(Self { certificate, config: Arc::new(config), fingerprint }))
     }
 
     /// What goes into `a=fingerprint`.
@@ -112,11 +108,8 @@ impl DtlsTransport {
         local: &LocalIce,
         remote: &RemoteIce,
     ) -> Self {
-        let mut dtls = Dtls::new_12(
-            Arc::clone(&identity.config),
-            identity.certificate.clone(),
-            now.mono,
-        );
+        let mut dtls =
+            Dtls::new_12(Arc::clone(&identity.config), identity.certificate.clone(), now.mono);
         dtls.set_active(remote.setup == DtlsRole::Active);
         Self {
             ice: IceLite::new(now.mono, local, &remote.ufrag),
@@ -194,10 +187,7 @@ impl DtlsTransport {
     }
 
     fn handle_records(&mut self, now: Now, data: &[u8], net: &mut Net) -> Option<TransportEvent> {
-        let taken = self
-            .dtls
-            .handle_timeout(now.mono)
-            .and_then(|()| self.dtls.handle_packet(data));
+        let taken = self.dtls.handle_timeout(now.mono).and_then(|()| self.dtls.handle_packet(data));
         match taken {
             Ok(()) => self.drain(now, net),
             Err(_) => self.fail(now, CloseReason::DtlsFailed),
@@ -215,10 +205,8 @@ impl DtlsTransport {
         self.handshakes += 1;
         self.certificate_fits = false;
         self.flight_due = None;
-        let (config, certificate) = (
-            Arc::clone(&self.identity.config),
-            self.identity.certificate.clone(),
-        );
+        let (config, certificate) =
+            (Arc::clone(&self.identity.config), self.identity.certificate.clone());
         self.dtls = Dtls::new_12(config, certificate, now.mono);
         None
     }
@@ -262,11 +250,7 @@ impl DtlsTransport {
         if goodbye {
             return self.end(CloseReason::PeerClosed);
         }
-        if connected {
-            self.establish(now, keys)
-        } else {
-            None
-        }
+        if connected { self.establish(now, keys) } else { None }
     }
 
     fn establish(
@@ -315,14 +299,9 @@ impl DtlsTransport {
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Result<(), DropReason> {
         let (srtp, path) = self.sealing()?;
-        write_sealed(
-            net,
-            path,
-            max_len,
-            RTP_OVERHEAD_MAX,
-            write,
-            |packet, len| srtp.seal_rtp(packet, len),
-        )
+        write_sealed(net, path, max_len, RTP_OVERHEAD_MAX, write, |packet, len| {
+            srtp.seal_rtp(packet, len)
+        })
     }
 
     pub(super) fn seal_rtcp(
@@ -332,14 +311,9 @@ impl DtlsTransport {
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Result<(), DropReason> {
         let (srtp, path) = self.sealing()?;
-        write_sealed(
-            net,
-            path,
-            max_len,
-            RTCP_OVERHEAD_MAX,
-            write,
-            |packet, len| srtp.seal_rtcp(packet, len),
-        )
+        write_sealed(net, path, max_len, RTCP_OVERHEAD_MAX, write, |packet, len| {
+            srtp.seal_rtcp(packet, len)
+        })
     }
 
     pub(super) fn state(&self) -> TransportState {
@@ -356,10 +330,9 @@ impl DtlsTransport {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
             TransportState::Closed => None,
-            _ => Some(
-                self.flight_due
-                    .map_or(self.ice.deadline(), |at| at.min(self.ice.deadline())),
-            ),
+            _ => {
+                Some(self.flight_due.map_or(self.ice.deadline(), |at| at.min(self.ice.deadline())))
+            }
         }
     }
 
@@ -388,10 +361,7 @@ impl DtlsTransport {
 
     pub(super) fn close(&mut self, now: Now, net: &mut Net) {
         if self.state != TransportState::Closed {
-            let queued = self
-                .dtls
-                .handle_timeout(now.mono)
-                .and_then(|()| self.dtls.close());
+            let queued = self.dtls.handle_timeout(now.mono).and_then(|()| self.dtls.close());
             if queued.is_ok() {
                 let _ = self.drain(now, net);
             }

@@ -83,25 +83,16 @@ impl FromStr for Fingerprint {
     fn from_str(text: &str) -> Result<Self, BadFingerprint> {
         let (name, value) = text.trim().split_once(' ').ok_or(BadFingerprint)?;
         let named = |h: &FingerprintHash| h.name().eq_ignore_ascii_case(name);
-        let hash = FingerprintHash::ALL
-            .into_iter()
-            .find(named)
-            .ok_or(BadFingerprint)?;
+        let hash = FingerprintHash::ALL.into_iter().find(named).ok_or(BadFingerprint)?;
         let mut bytes = ArrayVec::new();
         for pair in value.trim().split(':') {
             let two_digits = pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
-            let byte = u8::from_str_radix(pair, 16)
-                .ok()
-                .filter(|_| two_digits)
-                .ok_or(BadFingerprint)?;
+            let byte =
+                u8::from_str_radix(pair, 16).ok().filter(|_| two_digits).ok_or(BadFingerprint)?;
             bytes.try_push(byte).map_err(|_| BadFingerprint)?;
         }
         let whole = bytes.len() == hash.algorithm().output_len();
-        if whole {
-            Ok(Self { hash, bytes })
-        } else {
-            Err(BadFingerprint)
-        }
+        if whole { Ok(Self { hash, bytes }) } else { Err(BadFingerprint) }
     }
 }
 
@@ -114,10 +105,7 @@ mod tests {
         for hash in FingerprintHash::ALL {
             let fingerprint = Fingerprint::of(hash, b"certificate");
             assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint.clone()));
-            assert_eq!(
-                fingerprint.to_string().to_lowercase().parse(),
-                Ok(fingerprint.clone())
-            );
+            assert_eq!(fingerprint.to_string().to_lowercase().parse(), Ok(fingerprint.clone()));
             assert!(fingerprint.matches(b"certificate") && !fingerprint.matches(b"Certificate"));
         }
     }

@@ -47,15 +47,9 @@ impl LocalIce {
     /// Fresh credentials. Nodes must pass a cryptographic generator, the simulator its seeded one.
     #[must_use]
     pub fn generate(rng: &mut impl rand::RngCore) -> Self {
-        let mut text = |len| {
-            (0..len)
-                .map(|_| char::from(ICE_CHARS[rng.next_u32() as usize % 64]))
-                .collect()
-        };
-        Self {
-            ufrag: text(UFRAG_CHARS),
-            pwd: text(PWD_CHARS),
-        }
+        let mut text =
+            |len| (0..len).map(|_| char::from(ICE_CHARS[rng.next_u32() as usize % 64])).collect();
+        Self { ufrag: text(UFRAG_CHARS), pwd: text(PWD_CHARS) }
     }
 }
 
@@ -155,15 +149,10 @@ impl IceLite {
             .filter(|(_, s)| request.verify(&s.key))
             .ok_or(DropReason::StunRefused)?;
         let conflict = request.claims_controlled;
-        net.write(
-            Socket::Media,
-            from,
-            ANSWER_BYTES_MAX,
-            |buf| match conflict {
-                true => stun::write_role_conflict(buf, request.transaction, &session.key),
-                false => stun::write_success(buf, request.transaction, from, &session.key),
-            },
-        );
+        net.write(Socket::Media, from, ANSWER_BYTES_MAX, |buf| match conflict {
+            true => stun::write_role_conflict(buf, request.transaction, &session.key),
+            false => stun::write_success(buf, request.transaction, from, &session.key),
+        });
         if conflict {
             return Ok(None);
         }
@@ -195,10 +184,9 @@ impl IceLite {
             self.heard_on_path(now);
         }
         match before {
-            Some(before) if Some(before) != self.path => Some(TransportEvent::AddressChanged {
-                from: before,
-                to: from,
-            }),
+            Some(before) if Some(before) != self.path => {
+                Some(TransportEvent::AddressChanged { from: before, to: from })
+            }
             _ => None,
         }
     }
@@ -244,21 +232,13 @@ impl IceLite {
                 Some(at) => (at + HANDSHAKE_MAX, CloseReason::HandshakeTimeout),
             };
             self.wake = limit;
-            return if now >= limit {
-                Consent::Lost(reason)
-            } else {
-                Consent::Fine
-            };
+            return if now >= limit { Consent::Lost(reason) } else { Consent::Fine };
         }
         if now >= self.heard + CONSENT_LOST || now >= self.checked + CHECK_LOST {
             return Consent::Lost(CloseReason::ConsentLost);
         }
         self.paused = now >= self.heard + CONSENT_PAUSE;
-        let next = if self.paused {
-            CONSENT_LOST
-        } else {
-            CONSENT_PAUSE
-        };
+        let next = if self.paused { CONSENT_LOST } else { CONSENT_PAUSE };
         self.wake = (self.heard + next).min(self.checked + CHECK_LOST);
         Consent::Fine
     }

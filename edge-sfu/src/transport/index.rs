@@ -18,10 +18,7 @@ pub(super) struct Window {
 
 impl Window {
     fn starting_at(index: u64) -> Self {
-        let mut window = Self {
-            highest: index,
-            seen: [0; WORDS],
-        };
+        let mut window = Self { highest: index, seen: [0; WORDS] };
         window.mark(index);
         window
     }
@@ -57,11 +54,7 @@ impl Window {
         let (roc, last) = (self.highest >> 16, self.highest as u16);
         let roc = if last < 0x8000 {
             // More than half the circle ahead means behind, except before the first wrap: there is nothing behind.
-            if i32::from(sequence) - i32::from(last) > 0x8000 {
-                roc.saturating_sub(1)
-            } else {
-                roc
-            }
+            if i32::from(sequence) - i32::from(last) > 0x8000 { roc.saturating_sub(1) } else { roc }
         } else if i32::from(last) - 0x8000 > i32::from(sequence) {
             roc + 1
         } else {
@@ -90,12 +83,7 @@ pub(super) struct Sources {
 
 impl Sources {
     pub(super) fn new(max: usize) -> Self {
-        Self {
-            ssrcs: Vec::new(),
-            windows: Vec::new(),
-            max,
-            last: 0,
-        }
+        Self { ssrcs: Vec::new(), windows: Vec::new(), max, last: 0 }
     }
 
     /// Bursts come from one source, so the last one is looked at first.
@@ -181,10 +169,7 @@ mod tests {
             let place = sources.place_rtp(ssrc, 5).unwrap();
             sources.accept(ssrc, place);
         }
-        assert_eq!(
-            sources.place_rtp(3, 5).unwrap_err(),
-            DropReason::TooManySources
-        );
+        assert_eq!(sources.place_rtp(3, 5).unwrap_err(), DropReason::TooManySources);
         assert!(sources.place_rtp(2, 6).is_ok());
     }
 

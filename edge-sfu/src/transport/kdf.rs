@@ -56,10 +56,7 @@ impl Aes {
                             u128::from_ne_bytes(*whole) ^ u128::from_ne_bytes((*key).into());
                         *whole = mixed.to_ne_bytes();
                     }
-                    Err(_) => part
-                        .iter_mut()
-                        .zip(key)
-                        .for_each(|(byte, key)| *byte ^= key),
+                    Err(_) => part.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key),
                 }
             }
         }
@@ -77,13 +74,8 @@ impl SessionKeys {
     /// From a master key and salt; `base` is [`LABEL_RTP`] or [`LABEL_RTCP`].
     pub(super) fn new(master_key: &[u8], master_salt: &[u8], base: u8) -> Option<Self> {
         let mut salt = [0; SALT_BYTES];
-        salt.get_mut(..master_salt.len())?
-            .copy_from_slice(master_salt);
-        Some(Self {
-            aes: Aes::new(master_key)?,
-            salt,
-            base,
-        })
+        salt.get_mut(..master_salt.len())?.copy_from_slice(master_salt);
+        Some(Self { aes: Aes::new(master_key)?, salt, base })
     }
 
     pub(super) fn encryption<const N: usize>(&self) -> [u8; N] {
@@ -118,10 +110,7 @@ mod tests {
     fn derives_the_keys_of_the_rfc() {
         let key = hex("E1F97A0D3E018BE0D64FA32C06DE4139");
         let keys = SessionKeys::new(&key, &hex("0EC675AD498AFEEBB6960B3AABE6"), LABEL_RTP).unwrap();
-        assert_eq!(
-            keys.encryption::<16>()[..],
-            hex("C61E7A93744F39EE10734AFE3FF7A087")
-        );
+        assert_eq!(keys.encryption::<16>()[..], hex("C61E7A93744F39EE10734AFE3FF7A087"));
         assert_eq!(keys.salt::<14>()[..], hex("30CBBC08863D8C85D49DB34A9AE1"));
         assert_eq!(
             keys.authentication::<20>()[..],

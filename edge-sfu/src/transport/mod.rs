@@ -76,19 +76,13 @@ impl TransportConfig {
     /// DTLS-SRTP.
     #[must_use]
     pub fn dtls(identity: Arc<DtlsIdentity>, local_candidates: Vec<SocketAddr>) -> Self {
-        Self {
-            security: Security::Dtls(identity),
-            local_candidates,
-        }
+        Self { security: Security::Dtls(identity), local_candidates }
     }
 
     /// No secrets, for the simulator.
     #[must_use]
     pub fn clear(local_candidates: Vec<SocketAddr>) -> Self {
-        Self {
-            security: Security::Clear,
-            local_candidates,
-        }
+        Self { security: Security::Clear, local_candidates }
     }
 
     /// What to write into `a=fingerprint` of the answer.
@@ -201,12 +195,9 @@ impl SecureTransport {
         remote: &RemoteIce,
     ) -> Self {
         match &config.security {
-            Security::Dtls(identity) => Self::Dtls(Box::new(DtlsTransport::new(
-                now,
-                Arc::clone(identity),
-                local,
-                remote,
-            ))),
+            Security::Dtls(identity) => {
+                Self::Dtls(Box::new(DtlsTransport::new(now, Arc::clone(identity), local, remote)))
+            }
             Security::Clear => Self::Clear(Box::new(ClearTransport::new(now, local, remote))),
         }
     }

@@ -118,9 +118,7 @@ impl SrtpSession {
         }
         // One counter for all our SSRCs: indices only have to be unique.
         self.rtcp_sent += 1;
-        self.send
-            .seal_rtcp(packet, len, ssrc, self.rtcp_sent)
-            .ok_or(DropReason::Malformed)
+        self.send.seal_rtcp(packet, len, ssrc, self.rtcp_sent).ok_or(DropReason::Malformed)
     }
 
     /// Opens an SRTCP packet, in the same way.
@@ -129,15 +127,9 @@ impl SrtpSession {
     /// `Malformed`, `Replay`, `TooManySources` or `SrtpAuth`.
     pub fn open_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, DropReason> {
         let ssrc = rtcp_ssrc(packet).ok_or(DropReason::Malformed)?;
-        let index = self
-            .receive
-            .rtcp_index(packet)
-            .ok_or(DropReason::SrtpAuth)?;
+        let index = self.receive.rtcp_index(packet).ok_or(DropReason::SrtpAuth)?;
         let place = self.reports.place_rtcp(ssrc, index)?;
-        let len = self
-            .receive
-            .open_rtcp(packet, ssrc, index)
-            .ok_or(DropReason::SrtpAuth)?;
+        let len = self.receive.open_rtcp(packet, ssrc, index).ok_or(DropReason::SrtpAuth)?;
         self.reports.accept(ssrc, place);
         Ok(len)
     }
@@ -161,22 +153,14 @@ impl RtpHeader {
         }
         let ssrc = packet.get(8..12)?.try_into().ok().map(u32::from_be_bytes)?;
         let sequence = packet.get(2..4)?.try_into().ok().map(u16::from_be_bytes)?;
-        (len <= packet.len()).then_some(Self {
-            ssrc,
-            sequence,
-            len,
-        })
+        (len <= packet.len()).then_some(Self { ssrc, sequence, len })
     }
 }
 
 /// The sender of a compound: the SSRC of its first packet.
 fn rtcp_ssrc(packet: &[u8]) -> Option<u32> {
     let version = packet.first()? >> 6;
-    let ssrc = packet
-        .get(4..RTCP_HEADER)?
-        .try_into()
-        .ok()
-        .map(u32::from_be_bytes)?;
+    let ssrc = packet.get(4..RTCP_HEADER)?.try_into().ok().map(u32::from_be_bytes)?;
     (version == 2).then_some(ssrc)
 }
 

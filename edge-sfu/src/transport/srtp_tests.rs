@@ -36,15 +36,7 @@ fn oracle(profile: Profile) -> Context {
     };
     let provider = rtc_srtp::crypto::default_provider().unwrap();
     let salt = &keying(profile)[2 * key..2 * key + salt];
-    Context::new(
-        &keying(profile)[..key],
-        salt,
-        theirs,
-        None,
-        None,
-        provider.crypto(),
-    )
-    .unwrap()
+    Context::new(&keying(profile)[..key], salt, theirs, None, None, provider.crypto()).unwrap()
 }
 
 fn rtp(
@@ -54,10 +46,7 @@ fn rtp(
     extension: Option<&[u8]>,
     payload: &[u8],
 ) -> Vec<u8> {
-    let mut packet = vec![
-        0x80 | csrcs as u8 | if extension.is_some() { 0x10 } else { 0 },
-        96,
-    ];
+    let mut packet = vec![0x80 | csrcs as u8 | if extension.is_some() { 0x10 } else { 0 }, 96];
     packet.extend(sequence.to_be_bytes());
     packet.extend(0xdead_beef_u32.to_be_bytes());
     packet.extend(ssrc.to_be_bytes());
@@ -97,20 +86,13 @@ fn sealed(session: &mut SrtpSession, plain: &[u8]) -> Vec<u8> {
 fn opened(session: &mut SrtpSession, sealed: &[u8]) -> Result<Vec<u8>, DropReason> {
     let mut packet = sealed.to_vec();
     let rtcp = packet[1] == 201;
-    let len = if rtcp {
-        session.open_rtcp(&mut packet)
-    } else {
-        session.open_rtp(&mut packet)
-    }?;
+    let len = if rtcp { session.open_rtcp(&mut packet) } else { session.open_rtp(&mut packet) }?;
     packet.truncate(len);
     Ok(packet)
 }
 
 fn hex(text: &str) -> Vec<u8> {
-    (0..text.len())
-        .step_by(2)
-        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
-        .collect()
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
 }
 
 /// RFC 7714 sections 16 and 17 name session keys, so they are tested below the key derivation.
@@ -141,20 +123,14 @@ fn agrees_with_the_vectors_of_the_rfc() {
         let suite = Suite::from_session_keys(profile, &key[..profile.key_len()], *b"Quid pro quo");
         let mut packet = plain_rtp.clone();
         packet.resize(plain_rtp.len() + 16, 0);
-        suite
-            .seal_rtp(&mut packet, 12, plain_rtp.len(), 0x5501_a0b2, 0xf17b)
-            .unwrap();
+        suite.seal_rtp(&mut packet, 12, plain_rtp.len(), 0x5501_a0b2, 0xf17b).unwrap();
         assert_eq!(packet, hex(srtp));
-        let len = suite
-            .open_rtp(&mut packet, 12, 0x5501_a0b2, 0xf17b)
-            .unwrap();
+        let len = suite.open_rtp(&mut packet, 12, 0x5501_a0b2, 0xf17b).unwrap();
         assert_eq!(packet[..len], plain_rtp);
 
         let mut packet = plain_rtcp.clone();
         packet.resize(plain_rtcp.len() + 20, 0);
-        suite
-            .seal_rtcp(&mut packet, plain_rtcp.len(), 0x4d61_7273, 0x5d4)
-            .unwrap();
+        suite.seal_rtcp(&mut packet, plain_rtcp.len(), 0x4d61_7273, 0x5d4).unwrap();
         assert_eq!(packet, hex(srtcp));
         assert_eq!(suite.rtcp_index(&packet), Some(0x5d4));
         let len = suite.open_rtcp(&mut packet, 0x4d61_7273, 0x5d4).unwrap();
@@ -180,10 +156,7 @@ fn both_directions_have_their_own_keys() {
         let packet = rtp(7, 1, 0, None, b"hello");
         let sealed_by_client = sealed(&mut client, &packet);
         assert_ne!(sealed_by_client, sealed(&mut server, &packet));
-        assert_eq!(
-            opened(&mut client, &sealed_by_client),
-            Err(DropReason::SrtpAuth)
-        );
+        assert_eq!(opened(&mut client, &sealed_by_client), Err(DropReason::SrtpAuth));
         assert_eq!(opened(&mut server, &sealed_by_client).unwrap(), packet);
     }
 }
@@ -201,12 +174,7 @@ fn nothing_is_opened_twice() {
     for profile in Profile::ALL {
         let (mut client, mut server) = pair(profile);
         let packets: Vec<_> = (0..2_000_u16)
-            .map(|i| {
-                sealed(
-                    &mut client,
-                    &rtp(7, 64_800_u16.wrapping_add(i), 0, None, &[1; 20]),
-                )
-            })
+            .map(|i| sealed(&mut client, &rtp(7, 64_800_u16.wrapping_add(i), 0, None, &[1; 20])))
             .collect();
         let report = sealed(&mut client, &rtcp(7, &[0; 24]));
         for packet in &packets {
@@ -216,15 +184,9 @@ fn nothing_is_opened_twice() {
         for packet in packets.iter().chain([&report]) {
             // Far behind, the estimate lands on another circle and the tag fails: a drop either way.
             let again = opened(&mut server, packet).unwrap_err();
-            assert!(
-                matches!(again, DropReason::Replay | DropReason::SrtpAuth),
-                "{again:?}"
-            );
+            assert!(matches!(again, DropReason::Replay | DropReason::SrtpAuth), "{again:?}");
         }
-        let next = sealed(
-            &mut client,
-            &rtp(7, 64_800_u16.wrapping_add(2_000), 0, None, &[1; 20]),
-        );
+        let next = sealed(&mut client, &rtp(7, 64_800_u16.wrapping_add(2_000), 0, None, &[1; 20]));
         assert!(opened(&mut server, &next).is_ok(), "the stream goes on");
     }
 }
@@ -236,11 +198,7 @@ fn a_sequence_number_is_never_sealed_twice() {
     sealed(&mut client, &first);
     let mut other = rtp(7, 100, 0, None, b"two");
     other.resize(60, 0);
-    assert_eq!(
-        client.seal_rtp(&mut other, 15),
-        Err(DropReason::Replay),
-        "the nonce would repeat"
-    );
+    assert_eq!(client.seal_rtp(&mut other, 15), Err(DropReason::Replay), "the nonce would repeat");
     sealed(&mut client, &rtp(7, 103, 0, None, b"three"));
     sealed(&mut client, &rtp(7, 101, 0, None, b"late is fine"));
 }
@@ -269,10 +227,7 @@ fn the_table_of_sources_is_bounded() {
         assert!(opened(&mut server, &packet).is_ok());
     }
     let packet = sealed(&mut client, &rtp(1_000, 5, 0, None, &[1]));
-    assert_eq!(
-        opened(&mut server, &packet),
-        Err(DropReason::TooManySources)
-    );
+    assert_eq!(opened(&mut server, &packet), Err(DropReason::TooManySources));
     let packet = sealed(&mut client, &rtp(3, 6, 0, None, &[1]));
     assert!(opened(&mut server, &packet).is_ok());
 }
@@ -304,15 +259,12 @@ fn jumps_of_half_a_circle_do_not_lose_the_stream() {
 /// Header extension elements with one-byte headers (RFC 8285): the other library takes headers apart and writes them
 /// anew, so they must be well-formed.
 fn elements() -> impl Strategy<Value = Vec<u8>> {
-    proptest::collection::vec(
-        (1_u8..15, proptest::collection::vec(any::<u8>(), 1..=16)),
-        1..4,
-    )
-    .prop_map(|list| {
-        let element =
-            |(id, data): (u8, Vec<u8>)| [vec![id << 4 | (data.len() - 1) as u8], data].concat();
-        list.into_iter().flat_map(element).collect()
-    })
+    proptest::collection::vec((1_u8..15, proptest::collection::vec(any::<u8>(), 1..=16)), 1..4)
+        .prop_map(|list| {
+            let element =
+                |(id, data): (u8, Vec<u8>)| [vec![id << 4 | (data.len() - 1) as u8], data].concat();
+            list.into_iter().flat_map(element).collect()
+        })
 }
 
 fn profiles() -> impl Strategy<Value = Profile> {

@@ -104,9 +104,7 @@ impl<'a> Request<'a> {
 
     /// Whether whoever sent this knows the password. Constant time in the tag.
     pub(crate) fn verify(&self, key: &hmac::Key) -> bool {
-        let Some(tag) = self
-            .data
-            .get(self.integrity_at + 4..self.integrity_at + INTEGRITY_BYTES)
+        let Some(tag) = self.data.get(self.integrity_at + 4..self.integrity_at + INTEGRITY_BYTES)
         else {
             return false;
         };
@@ -128,10 +126,7 @@ fn split_user(value: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// FINGERPRINT must be there, last, and right: it costs a table walk and spares an HMAC.
 fn fingerprint_fits(data: &[u8], after_integrity: usize) -> bool {
-    let Some(at) = data
-        .len()
-        .checked_sub(FINGERPRINT_BYTES)
-        .filter(|at| *at >= after_integrity)
+    let Some(at) = data.len().checked_sub(FINGERPRINT_BYTES).filter(|at| *at >= after_integrity)
     else {
         return false;
     };
@@ -147,10 +142,7 @@ fn attribute(data: &[u8], at: usize) -> Option<(u16, &[u8])> {
 }
 
 fn u16_at(data: &[u8], at: usize) -> Option<u16> {
-    data.get(at..at + 2)?
-        .try_into()
-        .ok()
-        .map(u16::from_be_bytes)
+    data.get(at..at + 2)?.try_into().ok().map(u16::from_be_bytes)
 }
 
 fn set_length(message: &mut [u8], end: usize) {
@@ -169,10 +161,7 @@ impl<'a> Writer<'a> {
         header[..2].copy_from_slice(&kind.to_be_bytes());
         header[4..8].copy_from_slice(&MAGIC);
         header[8..].copy_from_slice(&transaction);
-        Some(Self {
-            buf,
-            at: HEADER_BYTES,
-        })
+        Some(Self { buf, at: HEADER_BYTES })
     }
 
     fn attribute(&mut self, kind: u16, value: &[u8]) -> Option<()> {
@@ -224,10 +213,7 @@ pub(crate) fn write_success(
             20
         }
     };
-    value[4..used]
-        .iter_mut()
-        .zip(mask)
-        .for_each(|(byte, m)| *byte ^= m);
+    value[4..used].iter_mut().zip(mask).for_each(|(byte, m)| *byte ^= m);
     writer.attribute(XOR_MAPPED_ADDRESS, &value[..used])?;
     writer.finish(key)
 }
@@ -258,10 +244,7 @@ pub(crate) fn write_request(
     let mut writer = Writer::new(buf, BINDING_REQUEST, transaction)?;
     writer.attribute(USERNAME, user.as_bytes())?;
     // 2^24 * 126 (host) + 2^8 * 65535 + 255 (RFC 8445 section 5.1.2.1).
-    writer.attribute(
-        PRIORITY,
-        &((126_u32 << 24) + (65_535 << 8) + 255).to_be_bytes(),
-    )?;
+    writer.attribute(PRIORITY, &((126_u32 << 24) + (65_535 << 8) + 255).to_be_bytes())?;
     writer.attribute(ICE_CONTROLLING, &[0x7f; 8])?;
     if use_candidate {
         writer.attribute(USE_CANDIDATE, &[])?;
@@ -275,10 +258,7 @@ pub(crate) fn is_success(data: &[u8], transaction: [u8; 12], key: &hmac::Key) ->
         && has_cookie(data)
         && data.get(8..HEADER_BYTES) == Some(&transaction[..])
         && data.len() <= STUN_BYTES_MAX;
-    let Some(at) = data
-        .len()
-        .checked_sub(INTEGRITY_BYTES + FINGERPRINT_BYTES)
-        .filter(|_| fits)
+    let Some(at) = data.len().checked_sub(INTEGRITY_BYTES + FINGERPRINT_BYTES).filter(|_| fits)
     else {
         return false;
     };
@@ -293,9 +273,7 @@ pub(crate) fn is_success(data: &[u8], transaction: [u8; 12], key: &hmac::Key) ->
 
 /// CRC-32 of IEEE 802.3, reflected, as FINGERPRINT uses it.
 fn crc32(data: &[u8]) -> u32 {
-    !data.iter().fold(u32::MAX, |crc, byte| {
-        CRC_TABLE[usize::from(crc as u8 ^ byte)] ^ (crc >> 8)
-    })
+    !data.iter().fold(u32::MAX, |crc, byte| CRC_TABLE[usize::from(crc as u8 ^ byte)] ^ (crc >> 8))
 }
 
 const CRC_TABLE: [u32; 256] = {
@@ -305,11 +283,7 @@ const CRC_TABLE: [u32; 256] = {
         let mut value = i as u32;
         let mut bit = 0;
         while bit < 8 {
-            value = if value & 1 == 1 {
-                value >> 1 ^ 0xedb8_8320
-            } else {
-                value >> 1
-            };
+            value = if value & 1 == 1 { value >> 1 ^ 0xedb8_8320 } else { value >> 1 };
             bit += 1;
         }
         table[i] = value;
@@ -332,14 +306,9 @@ mod tests {
     fn reads_and_verifies_what_another_library_writes() {
         let mut buf = [0; 500];
         let message = StunMessage::binding_request("us12:them", TransId::new(), true, 7, 99, true);
-        let n = message
-            .to_bytes(Some(b"a long enough password"), &mut buf, sha1)
-            .unwrap();
+        let n = message.to_bytes(Some(b"a long enough password"), &mut buf, sha1).unwrap();
         let request = Request::parse(&buf[..n]).unwrap();
-        assert_eq!(
-            (request.local_ufrag, request.remote_ufrag),
-            (&b"us12"[..], &b"them"[..])
-        );
+        assert_eq!((request.local_ufrag, request.remote_ufrag), (&b"us12"[..], &b"them"[..]));
         assert!(request.use_candidate && !request.claims_controlled);
         assert!(request.verify(&key("a long enough password")));
         assert!(!request.verify(&key("another password")));
@@ -347,11 +316,7 @@ mod tests {
 
     #[test]
     fn another_library_reads_and_verifies_our_answers() {
-        for seen in [
-            "192.0.2.7:4711",
-            "[2001:db8::9]:5000",
-            "[::ffff:192.0.2.7]:80",
-        ] {
+        for seen in ["192.0.2.7:4711", "[2001:db8::9]:5000", "[::ffff:192.0.2.7]:80"] {
             let seen: SocketAddr = seen.parse().unwrap();
             let mut buf = [0; ANSWER_BYTES_MAX];
             let n = write_success(&mut buf, [5; 12], seen, &key("password")).unwrap();

@@ -46,11 +46,7 @@ impl Profile {
     /// What sealing adds to an RTP packet.
     #[must_use]
     pub fn rtp_overhead(self) -> usize {
-        if self == Self::CmSha1 {
-            CM_TAG
-        } else {
-            GCM_TAG
-        }
+        if self == Self::CmSha1 { CM_TAG } else { GCM_TAG }
     }
 
     /// What sealing adds to an RTCP packet.
@@ -84,10 +80,9 @@ impl Suite {
                 rtp: GcmKey::new(profile, &rtp)?,
                 rtcp: GcmKey::new(profile, &rtcp)?,
             })),
-            Profile::CmSha1 => Self::Cm(Box::new(Cm {
-                rtp: CmKey::new(&rtp)?,
-                rtcp: CmKey::new(&rtcp)?,
-            })),
+            Profile::CmSha1 => {
+                Self::Cm(Box::new(Cm { rtp: CmKey::new(&rtp)?, rtcp: CmKey::new(&rtcp)? }))
+            }
         })
     }
 
@@ -103,23 +98,17 @@ impl Suite {
         match self {
             Self::Gcm(gcm) => {
                 let nonce = gcm.rtp.rtp_nonce(ssrc, index);
-                let (header, body) = packet
-                    .get_mut(..len + GCM_TAG)?
-                    .split_at_mut_checked(payload)?;
+                let (header, body) =
+                    packet.get_mut(..len + GCM_TAG)?.split_at_mut_checked(payload)?;
                 let (text, space) = body.split_at_mut_checked(len.checked_sub(payload)?)?;
-                let tag = gcm
-                    .rtp
-                    .key
-                    .seal_in_place_separate_tag(nonce, Aad::from(header), text)
-                    .ok()?;
+                let tag =
+                    gcm.rtp.key.seal_in_place_separate_tag(nonce, Aad::from(header), text).ok()?;
                 space.copy_from_slice(tag.as_ref());
                 Some(len + GCM_TAG)
             }
             Self::Cm(cm) => {
                 cm.rtp.cipher(packet.get_mut(payload..len)?, ssrc, index);
-                let tag = cm
-                    .rtp
-                    .tag(packet.get(..len)?, ((index >> 16) as u32).to_be_bytes());
+                let tag = cm.rtp.tag(packet.get(..len)?, ((index >> 16) as u32).to_be_bytes());
                 packet.get_mut(len..len + CM_TAG)?.copy_from_slice(&tag);
                 Some(len + CM_TAG)
             }
@@ -138,18 +127,11 @@ impl Suite {
             Self::Gcm(gcm) => {
                 let nonce = gcm.rtp.rtp_nonce(ssrc, index);
                 let (header, body) = packet.split_at_mut_checked(payload)?;
-                let plain = gcm
-                    .rtp
-                    .key
-                    .open_in_place(nonce, Aad::from(header), body)
-                    .ok()?;
+                let plain = gcm.rtp.key.open_in_place(nonce, Aad::from(header), body).ok()?;
                 Some(payload + plain.len())
             }
             Self::Cm(cm) => {
-                let len = packet
-                    .len()
-                    .checked_sub(CM_TAG)
-                    .filter(|len| *len >= payload)?;
+                let len = packet.len().checked_sub(CM_TAG).filter(|len| *len >= payload)?;
                 let (text, tag) = packet.split_at_mut(len);
                 let expected = cm.rtp.tag(text, ((index >> 16) as u32).to_be_bytes());
                 if !same(&expected, tag) {
@@ -175,29 +157,17 @@ impl Suite {
                 let nonce = gcm.rtcp.rtcp_nonce(ssrc, index);
                 let aad = rtcp_aad(packet, word)?;
                 let body = packet.get_mut(RTCP_HEADER..len)?;
-                let tag = gcm
-                    .rtcp
-                    .key
-                    .seal_in_place_separate_tag(nonce, Aad::from(aad), body)
-                    .ok()?;
-                packet
-                    .get_mut(len..len + GCM_TAG)?
-                    .copy_from_slice(tag.as_ref());
-                packet
-                    .get_mut(len + GCM_TAG..len + GCM_TAG + INDEX_WORD)?
-                    .copy_from_slice(&word);
+                let tag =
+                    gcm.rtcp.key.seal_in_place_separate_tag(nonce, Aad::from(aad), body).ok()?;
+                packet.get_mut(len..len + GCM_TAG)?.copy_from_slice(tag.as_ref());
+                packet.get_mut(len + GCM_TAG..len + GCM_TAG + INDEX_WORD)?.copy_from_slice(&word);
                 Some(len + GCM_TAG + INDEX_WORD)
             }
             Self::Cm(cm) => {
-                cm.rtcp
-                    .cipher(packet.get_mut(RTCP_HEADER..len)?, ssrc, u64::from(index));
-                packet
-                    .get_mut(len..len + INDEX_WORD)?
-                    .copy_from_slice(&word);
+                cm.rtcp.cipher(packet.get_mut(RTCP_HEADER..len)?, ssrc, u64::from(index));
+                packet.get_mut(len..len + INDEX_WORD)?.copy_from_slice(&word);
                 let tag = cm.rtcp.tag(packet.get(..len)?, word);
-                packet
-                    .get_mut(len + INDEX_WORD..len + INDEX_WORD + CM_TAG)?
-                    .copy_from_slice(&tag);
+                packet.get_mut(len + INDEX_WORD..len + INDEX_WORD + CM_TAG)?.copy_from_slice(&tag);
                 Some(len + INDEX_WORD + CM_TAG)
             }
         }
@@ -210,17 +180,9 @@ impl Suite {
             Self::Gcm(_) => INDEX_WORD,
             Self::Cm(_) => INDEX_WORD + CM_TAG,
         };
-        let least = RTCP_HEADER
-            + INDEX_WORD
-            + if matches!(self, Self::Gcm(_)) {
-                GCM_TAG
-            } else {
-                CM_TAG
-            };
-        let at = packet
-            .len()
-            .checked_sub(from_end)
-            .filter(|_| packet.len() >= least)?;
+        let least =
+            RTCP_HEADER + INDEX_WORD + if matches!(self, Self::Gcm(_)) { GCM_TAG } else { CM_TAG };
+        let at = packet.len().checked_sub(from_end).filter(|_| packet.len() >= least)?;
         let word = u32::from_be_bytes(packet.get(at..at + INDEX_WORD)?.try_into().ok()?);
         (word & E_BIT != 0).then_some(word & !E_BIT)
     }
@@ -234,11 +196,7 @@ impl Suite {
                 let aad = rtcp_aad(packet, word)?;
                 let end = packet.len().checked_sub(INDEX_WORD)?;
                 let body = packet.get_mut(RTCP_HEADER..end)?;
-                let plain = gcm
-                    .rtcp
-                    .key
-                    .open_in_place(nonce, Aad::from(aad), body)
-                    .ok()?;
+                let plain = gcm.rtcp.key.open_in_place(nonce, Aad::from(aad), body).ok()?;
                 Some(RTCP_HEADER + plain.len())
             }
             Self::Cm(cm) => {
@@ -247,8 +205,7 @@ impl Suite {
                 if !same(&cm.rtcp.tag(text, word), trailer.get(INDEX_WORD..)?) {
                     return None;
                 }
-                cm.rtcp
-                    .cipher(text.get_mut(RTCP_HEADER..)?, ssrc, u64::from(index));
+                cm.rtcp.cipher(text.get_mut(RTCP_HEADER..)?, ssrc, u64::from(index));
                 Some(len)
             }
         }
@@ -286,10 +243,7 @@ impl GcmKey {
             Profile::Gcm256 => UnboundKey::new(&AES_256_GCM, &keys.encryption::<32>()),
             _ => UnboundKey::new(&AES_128_GCM, &keys.encryption::<16>()),
         };
-        Some(Self {
-            key: LessSafeKey::new(key.ok()?),
-            salt: keys.salt(),
-        })
+        Some(Self { key: LessSafeKey::new(key.ok()?), salt: keys.salt() })
     }
 
     /// Section 8.1: 00 00 | SSRC | ROC | SEQ, XOR salt.
@@ -304,10 +258,7 @@ impl GcmKey {
 
     fn nonce(&self, ssrc: u32, tail: &[u8]) -> Nonce {
         let mut nonce = self.salt;
-        nonce[2..6]
-            .iter_mut()
-            .zip(ssrc.to_be_bytes())
-            .for_each(|(n, s)| *n ^= s);
+        nonce[2..6].iter_mut().zip(ssrc.to_be_bytes()).for_each(|(n, s)| *n ^= s);
         nonce[6..].iter_mut().zip(tail).for_each(|(n, t)| *n ^= t);
         Nonce::assume_unique_for_key(nonce)
     }
@@ -330,10 +281,7 @@ impl CmKey {
         Some(Self {
             aes: Aes::new(&keys.encryption::<16>())?,
             salt: keys.salt(),
-            mac: hmac::Key::new(
-                hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-                &keys.authentication::<20>(),
-            ),
+            mac: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &keys.authentication::<20>()),
         })
     }
 
@@ -341,14 +289,8 @@ impl CmKey {
     fn cipher(&self, data: &mut [u8], ssrc: u32, index: u64) {
         let mut iv = [0; 16];
         iv[..14].copy_from_slice(&self.salt);
-        iv[4..8]
-            .iter_mut()
-            .zip(ssrc.to_be_bytes())
-            .for_each(|(n, s)| *n ^= s);
-        iv[8..14]
-            .iter_mut()
-            .zip(&index.to_be_bytes()[2..])
-            .for_each(|(n, t)| *n ^= t);
+        iv[4..8].iter_mut().zip(ssrc.to_be_bytes()).for_each(|(n, s)| *n ^= s);
+        iv[8..14].iter_mut().zip(&index.to_be_bytes()[2..]).for_each(|(n, t)| *n ^= t);
         self.aes.counter_mode(iv, data);
     }
 
@@ -368,19 +310,9 @@ impl Suite {
     /// The vectors of RFC 7714 name session keys, the same for both protocols.
     pub(super) fn from_session_keys(profile: Profile, key: &[u8], salt: [u8; 12]) -> Self {
         let one = || {
-            let algorithm = if profile == Profile::Gcm256 {
-                &AES_256_GCM
-            } else {
-                &AES_128_GCM
-            };
-            GcmKey {
-                key: LessSafeKey::new(UnboundKey::new(algorithm, key).unwrap()),
-                salt,
-            }
+            let algorithm = if profile == Profile::Gcm256 { &AES_256_GCM } else { &AES_128_GCM };
+            GcmKey { key: LessSafeKey::new(UnboundKey::new(algorithm, key).unwrap()), salt }
         };
-        Self::Gcm(Box::new(Gcm {
-            rtp: one(),
-            rtcp: one(),
-        }))
+        Self::Gcm(Box::new(Gcm { rtp: one(), rtcp: one() }))
     }
 }

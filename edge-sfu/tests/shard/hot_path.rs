@@ -16,7 +16,8 @@ fn visit(dir: &Path, found: &mut Vec<String>) {
             // Tests stand at the end of a file, or in files of their own.
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             let is_test = path.to_string_lossy().contains("tests");
-            let lines = code.lines().zip(1..).filter(|(l, _)| !is_test && !l.trim().starts_with("//"));
+            let lines =
+                code.lines().zip(1..).filter(|(l, _)| !is_test && !l.trim().starts_with("//"));
             for (line, number) in lines {
                 let banned = BANNED.iter().filter(|b| line.contains(**b));
                 found.extend(banned.map(|b| format!("{}:{number}: {b}", path.display())));

@@ -5,8 +5,8 @@
 
 mod hot_path;
 mod meeting;
-mod no_alloc;
 mod neighbour;
+mod no_alloc;
 #[allow(unreachable_pub, dead_code, reason = "shared with the benches of mesh-tests")]
 mod thin;
 mod world;

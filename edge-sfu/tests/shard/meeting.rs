@@ -25,7 +25,10 @@ fn a_join_waits_for_the_placement_and_is_answered() {
     world.placed(MEETING);
     assert!(joined(&world, index));
     let kinds: Vec<_> = world.people[index].said.iter().skip(1).collect();
-    assert!(matches!(kinds[..], [ServerMessage::Roster { snapshot: true, .. }, ServerMessage::Floor { .. }]));
+    assert!(matches!(
+        kinds[..],
+        [ServerMessage::Roster { snapshot: true, .. }, ServerMessage::Floor { .. }]
+    ));
     let second = world.join(MEETING, false);
     assert!(joined(&world, second), "the placement is known now");
 }
@@ -35,7 +38,10 @@ fn who_waits_for_a_meeting_that_is_not_there_is_told_so() {
     let mut world = World::new();
     let index = world.join(MEETING, true);
     world.command(EdgeCommand::Placement { meeting: MEETING, placement: None });
-    assert_eq!((refusal(&world, index), world.people[index].closed), (Some(ErrorCode::NoMeeting), true));
+    assert_eq!(
+        (refusal(&world, index), world.people[index].closed),
+        (Some(ErrorCode::NoMeeting), true)
+    );
     assert_eq!((world.shard.peers(), world.shard.meetings()), (0, 0));
 }
 
@@ -64,7 +70,10 @@ fn a_second_join_on_a_socket_is_out_of_order_and_changes_nothing() {
     assert_eq!(world.shard.peers(), 0);
     world.say(0, ClientMessage::Ping { id: 3 });
     let last = world.people[0].said.last();
-    assert!(matches!(last, Some(ServerMessage::Error { code: ErrorCode::OutOfOrder, fatal: false, .. })));
+    assert!(matches!(
+        last,
+        Some(ServerMessage::Error { code: ErrorCode::OutOfOrder, fatal: false, .. })
+    ));
 }
 
 #[test]

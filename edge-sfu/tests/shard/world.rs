@@ -4,9 +4,7 @@ use crate::neighbour::Neighbour;
 use crate::thin::{Identity, Media, Thin, published};
 use edge_sfu::peer::PeerConfig;
 use edge_sfu::shard::limits::PEERS_MAX;
-use edge_sfu::shard::{
-    EdgeCommand, EdgeConfig, EdgeOutput, EdgeShard, Join, Placement, SocketId,
-};
+use edge_sfu::shard::{EdgeCommand, EdgeConfig, EdgeOutput, EdgeShard, Join, Placement, SocketId};
 use edge_sfu::signal::{ClientMessage, ServerMessage};
 use edge_sfu::transport::{DtlsIdentity, Opened, TransportConfig};
 use rand_chacha::ChaCha12Rng;
@@ -79,7 +77,8 @@ impl World {
     pub(crate) fn with_room(peers_max: usize) -> Self {
         let wall = NtpTime::from_unix(Duration::from_secs(1_790_000_000));
         let now = Now { mono: Instant::now(), wall };
-        let transport = TransportConfig::dtls(DtlsIdentity::generate().unwrap(), vec![media_addr()]);
+        let transport =
+            TransportConfig::dtls(DtlsIdentity::generate().unwrap(), vec![media_addr()]);
         let config = EdgeConfig {
             node: EDGE,
             name: "edge-1".into(),

@@ -26,32 +26,18 @@ struct Clear {
 
 fn remote() -> RemoteIce {
     let fingerprint = Fingerprint::of(FingerprintHash::Sha256, b"client");
-    RemoteIce {
-        ufrag: "them".into(),
-        pwd: String::new(),
-        fingerprint,
-        setup: DtlsRole::Passive,
-    }
+    RemoteIce { ufrag: "them".into(), pwd: String::new(), fingerprint, setup: DtlsRole::Passive }
 }
 
 impl Clear {
     fn new() -> Self {
-        let now = Now {
-            mono: Instant::now(),
-            wall: NtpTime(0),
-        };
+        let now = Now { mono: Instant::now(), wall: NtpTime(0) };
         let local = LocalIce::generate(&mut StdRng::seed_from_u64(1));
         let config = TransportConfig::clear(vec![addr(1, 5_000)]);
         let server = SecureTransport::server(now, &config, &local, &remote());
         let mut gate = Gate::new();
         gate.register(KEY, &local).unwrap();
-        Self {
-            now,
-            gate,
-            server,
-            local,
-            remote: remote(),
-        }
+        Self { now, gate, server, local, remote: remote() }
     }
 
     fn client(&self, ufrag: &str) -> ClearClient {
@@ -108,9 +94,7 @@ impl Clear {
 }
 
 fn datagrams(net: &Net) -> Vec<Vec<u8>> {
-    net.transmits()
-        .flat_map(|(t, bytes)| bytes.chunks(t.segment).map(<[u8]>::to_vec))
-        .collect()
+    net.transmits().flat_map(|(t, bytes)| bytes.chunks(t.segment).map(<[u8]>::to_vec)).collect()
 }
 
 #[test]
@@ -128,17 +112,11 @@ fn the_flights_connect_and_packets_keep_their_sizes() {
     rtp.resize(40, 1);
     client.send(&mut net, &rtp).unwrap();
     assert_eq!(datagrams(&net)[0].len(), 40 + 16);
-    assert_eq!(
-        world.carry(&mut client, addr(2, 1), &mut net),
-        [Opened::Rtp(40)]
-    );
+    assert_eq!(world.carry(&mut client, addr(2, 1), &mut net), [Opened::Rtp(40)]);
     let report = [0x80, 201, 0, 1, 0, 0, 0, 7];
     client.send(&mut net, &report).unwrap();
     assert_eq!(datagrams(&net)[0].len(), 8 + 20);
-    assert_eq!(
-        world.carry(&mut client, addr(2, 1), &mut net),
-        [Opened::Rtcp(8)]
-    );
+    assert_eq!(world.carry(&mut client, addr(2, 1), &mut net), [Opened::Rtcp(8)]);
 }
 
 #[test]
@@ -152,9 +130,7 @@ fn a_lost_flight_is_sent_again() {
         for mut data in datagrams(&net) {
             let mut answers = Net::new();
             if world.gate.route(world.now, addr(2, 1), &data).is_ok() {
-                world
-                    .server
-                    .handle(world.now, addr(2, 1), &mut data, &mut answers);
+                world.server.handle(world.now, addr(2, 1), &mut data, &mut answers);
             }
             for mut data in datagrams(&answers) {
                 client.handle(world.now, &mut data, &mut Net::new());
@@ -173,10 +149,7 @@ fn the_last_nomination_moves_the_stream() {
     world.tick(&mut client, addr(2, 1));
     world.now = world.now.plus(Duration::from_millis(2_500));
     let seen = world.tick(&mut client, addr(3, 9));
-    let moved = TransportEvent::AddressChanged {
-        from: addr(2, 1),
-        to: addr(3, 9),
-    };
+    let moved = TransportEvent::AddressChanged { from: addr(2, 1), to: addr(3, 9) };
     assert_eq!(seen, [Opened::Event(moved)]);
     assert_eq!(world.server.remote_addr(), Some(addr(3, 9)));
 }
@@ -193,32 +166,19 @@ fn an_ice_restart_moves_when_the_new_credentials_nominate() {
     world.server.restart(&world.local, &world.remote).unwrap();
 
     world.now = world.now.plus(Duration::from_millis(2_500));
-    assert_eq!(
-        world.tick(&mut client, addr(2, 1)),
-        [],
-        "the old session goes on"
-    );
+    assert_eq!(world.tick(&mut client, addr(2, 1)), [], "the old session goes on");
     let mut restarted = world.client("them2");
     let seen = world.tick(&mut restarted, addr(4, 4));
-    let moved = TransportEvent::AddressChanged {
-        from: addr(2, 1),
-        to: addr(4, 4),
-    };
+    let moved = TransportEvent::AddressChanged { from: addr(2, 1), to: addr(4, 4) };
     assert_eq!(seen, [Opened::Event(moved)]);
     assert!(world.server.is_connected(), "the keys are the same");
 
     let mut stale = ClearClient::new(world.now, addr(1, 5_000), "them", &old);
-    assert_eq!(
-        world.tick(&mut stale, addr(2, 1)),
-        [Opened::Dropped(DropReason::StunRefused)]
-    );
+    assert_eq!(world.tick(&mut stale, addr(2, 1)), [Opened::Dropped(DropReason::StunRefused)]);
     assert_eq!(world.server.remote_addr(), Some(addr(4, 4)));
 
     world.remote.fingerprint = Fingerprint::of(FingerprintHash::Sha256, b"other");
-    assert_eq!(
-        world.server.restart(&world.local, &world.remote),
-        Err(RestartRefused)
-    );
+    assert_eq!(world.server.restart(&world.local, &world.remote), Err(RestartRefused));
 }
 
 #[test]
@@ -277,14 +237,9 @@ fn whoever_never_comes_or_never_finishes_is_dropped() {
     let mut net = Net::new();
     world.client("them").on_deadline(world.now, &mut net);
     let mut check = datagrams(&net).remove(0);
-    world
-        .server
-        .handle(world.now, addr(2, 1), &mut check, &mut Net::new());
+    world.server.handle(world.now, addr(2, 1), &mut check, &mut Net::new());
     let end = world.wait(Duration::from_secs(11));
-    assert_eq!(
-        end,
-        Some(TransportEvent::Closed(CloseReason::HandshakeTimeout))
-    );
+    assert_eq!(end, Some(TransportEvent::Closed(CloseReason::HandshakeTimeout)));
 }
 
 #[test]
@@ -295,12 +250,7 @@ fn goodbye_is_heard() {
     let mut net = Net::new();
     client.close(&mut net);
     let seen = world.carry(&mut client, addr(2, 1), &mut net);
-    assert_eq!(
-        seen,
-        [Opened::Event(TransportEvent::Closed(
-            CloseReason::PeerClosed
-        ))]
-    );
+    assert_eq!(seen, [Opened::Event(TransportEvent::Closed(CloseReason::PeerClosed))]);
     assert_eq!(world.server.deadline(), None);
 
     let mut world = Clear::new();
@@ -310,10 +260,7 @@ fn goodbye_is_heard() {
     world.server.close(world.now, &mut net);
     let mut goodbye = datagrams(&net).remove(0);
     let heard = client.handle(world.now, &mut goodbye, &mut Net::new());
-    assert_eq!(
-        heard,
-        Opened::Event(TransportEvent::Closed(CloseReason::PeerClosed))
-    );
+    assert_eq!(heard, Opened::Event(TransportEvent::Closed(CloseReason::PeerClosed)));
 }
 
 #[test]
@@ -322,17 +269,8 @@ fn a_packet_that_does_not_fit_is_not_sent() {
     let mut client = world.client("them");
     world.tick(&mut client, addr(2, 1));
     let mut net = Net::new();
-    assert_eq!(
-        world.server.seal_rtp(&mut net, 1_485, |_| panic!()),
-        Err(DropReason::TooLarge)
-    );
-    assert_eq!(
-        world.server.seal_rtp(&mut net, 100, |_| None),
-        Err(DropReason::TooLarge)
-    );
-    assert_eq!(
-        world.server.seal_rtp(&mut net, 100, |_| Some(101)),
-        Err(DropReason::TooLarge)
-    );
+    assert_eq!(world.server.seal_rtp(&mut net, 1_485, |_| panic!()), Err(DropReason::TooLarge));
+    assert_eq!(world.server.seal_rtp(&mut net, 100, |_| None), Err(DropReason::TooLarge));
+    assert_eq!(world.server.seal_rtp(&mut net, 100, |_| Some(101)), Err(DropReason::TooLarge));
     assert!(net.is_empty());
 }

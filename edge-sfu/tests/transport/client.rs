@@ -50,14 +50,9 @@ impl RtcClient {
             clock_rate: 90_000,
             ..Default::default()
         };
-        let parameters = RTCRtpCodecParameters {
-            rtp_codec: codec.clone(),
-            payload_type: 96,
-        };
+        let parameters = RTCRtpCodecParameters { rtp_codec: codec.clone(), payload_type: 96 };
         let mut media_engine = MediaEngine::default();
-        media_engine
-            .register_codec(parameters, RtpCodecKind::Video)
-            .unwrap();
+        media_engine.register_codec(parameters, RtpCodecKind::Video).unwrap();
         let settings = SettingEngineBuilder::new()
             .with_srtp_protection_profiles(profiles)
             .with_host_acceptance_min_wait(Some(Duration::ZERO))
@@ -93,29 +88,15 @@ impl RtcClient {
             ..Default::default()
         };
         let candidate = RTCIceCandidate::from(&host.new_candidate_host().unwrap());
-        pc.add_local_candidate(candidate.to_json().unwrap())
-            .unwrap();
+        pc.add_local_candidate(candidate.to_json().unwrap()).unwrap();
         let offer = pc.create_offer(None).unwrap();
         pc.set_local_description(now, offer.clone()).unwrap();
-        Self {
-            pc,
-            sender,
-            addr,
-            offer: offer.sdp,
-            connected: false,
-            rtp: Vec::new(),
-            reports: 0,
-        }
+        Self { pc, sender, addr, offer: offer.sdp, connected: false, rtp: Vec::new(), reports: 0 }
     }
 
     fn attribute(&self, name: &str) -> String {
         let prefix = format!("a={name}:");
-        self.offer
-            .lines()
-            .find_map(|l| l.strip_prefix(&prefix))
-            .unwrap()
-            .trim()
-            .to_owned()
+        self.offer.lines().find_map(|l| l.strip_prefix(&prefix)).unwrap().trim().to_owned()
     }
 
     /// What its offer says, for a server in the role `setup`.
@@ -137,11 +118,7 @@ impl RtcClient {
         fingerprint: &str,
         setup: DtlsRole,
     ) {
-        let setup = if setup == DtlsRole::Passive {
-            "passive"
-        } else {
-            "active"
-        };
+        let setup = if setup == DtlsRole::Passive { "passive" } else { "active" };
         let lines = [
             "v=0".to_owned(),
             "o=- 1 1 IN IP4 0.0.0.0".to_owned(),
@@ -161,11 +138,7 @@ impl RtcClient {
             "a=rtpmap:96 VP8/90000".to_owned(),
             "a=msid:stream track".to_owned(),
             format!("a=ssrc:{SERVER_SSRC} cname:server"),
-            format!(
-                "a=candidate:1 1 udp 2130706431 {} {} typ host",
-                server.ip(),
-                server.port()
-            ),
+            format!("a=candidate:1 1 udp 2130706431 {} {} typ host", server.ip(), server.port()),
             "a=end-of-candidates".to_owned(),
         ];
         let answer = RTCSessionDescription::answer(lines.join("\r\n") + "\r\n").unwrap();
@@ -180,11 +153,7 @@ impl RtcClient {
             transport_protocol: TransportProtocol::UDP,
         };
         let message = BytesMut::from(data);
-        let _ = self.pc.handle_read(TaggedBytesMut {
-            now,
-            transport,
-            message,
-        });
+        let _ = self.pc.handle_read(TaggedBytesMut { now, transport, message });
         self.drain();
     }
 
@@ -197,8 +166,7 @@ impl RtcClient {
         while let Some(TaggedRTCMessage { message, .. }) = self.pc.poll_read() {
             match message {
                 RTCMessage::RtpPacket(_, packet) => {
-                    self.rtp
-                        .push((packet.header.sequence_number, packet.payload));
+                    self.rtp.push((packet.header.sequence_number, packet.payload));
                 }
                 RTCMessage::RtcpPacket(_, _) => self.reports += 1,
                 _ => {}
@@ -229,15 +197,8 @@ impl RtcClient {
             ssrc: CLIENT_SSRC,
             ..Default::default()
         };
-        let packet = rtc::rtp::packet::Packet {
-            header,
-            payload: Bytes::copy_from_slice(payload),
-        };
-        self.pc
-            .rtp_sender(self.sender)
-            .unwrap()
-            .write_rtp(now, packet)
-            .unwrap();
+        let packet = rtc::rtp::packet::Packet { header, payload: Bytes::copy_from_slice(payload) };
+        self.pc.rtp_sender(self.sender).unwrap().write_rtp(now, packet).unwrap();
     }
 
     pub(crate) fn close(&mut self) {

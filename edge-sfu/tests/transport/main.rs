@@ -24,11 +24,8 @@ use std::time::{Duration, Instant};
 
 static IDENTITY: LazyLock<Arc<DtlsIdentity>> = LazyLock::new(|| DtlsIdentity::generate().unwrap());
 const KEY: usize = 17;
-const CHROMIUM: [Srtp; 3] = [
-    Srtp::Srtp_Aes128_Cm_Hmac_Sha1_80,
-    Srtp::Srtp_Aead_Aes_128_Gcm,
-    Srtp::Srtp_Aead_Aes_256_Gcm,
-];
+const CHROMIUM: [Srtp; 3] =
+    [Srtp::Srtp_Aes128_Cm_Hmac_Sha1_80, Srtp::Srtp_Aead_Aes_128_Gcm, Srtp::Srtp_Aead_Aes_256_Gcm];
 
 fn addr(host: u8, port: u16) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, host], port))
@@ -53,10 +50,7 @@ struct World {
 
 impl World {
     fn new(profiles: &[Srtp], setup: DtlsRole, tamper: bool) -> Self {
-        let now = Now {
-            mono: Instant::now(),
-            wall: NtpTime(0),
-        };
+        let now = Now { mono: Instant::now(), wall: NtpTime(0) };
         let mut client = RtcClient::new(now.mono, addr(2, 4_000), profiles.to_vec());
         let local = LocalIce::generate(&mut StdRng::seed_from_u64(1));
         let config = TransportConfig::dtls(Arc::clone(&IDENTITY), vec![addr(1, 5_000)]);
@@ -102,10 +96,7 @@ impl World {
             .net
             .transmits()
             .flat_map(|(t, bytes)| {
-                bytes
-                    .chunks(t.segment)
-                    .map(|d| (t.dest, d.to_vec()))
-                    .collect::<Vec<_>>()
+                bytes.chunks(t.segment).map(|d| (t.dest, d.to_vec())).collect::<Vec<_>>()
             })
             .collect();
         self.net.clear();
@@ -154,9 +145,7 @@ impl World {
             }
             let due = [self.server.deadline(), self.client.deadline(), Some(end)];
             let next = due.into_iter().flatten().min().unwrap();
-            let step = next
-                .saturating_duration_since(self.now.mono)
-                .max(Duration::from_millis(1));
+            let step = next.saturating_duration_since(self.now.mono).max(Duration::from_millis(1));
             self.now = self.now.plus(step);
             if let Some(event) = self.server.on_deadline(self.now, &mut self.net) {
                 self.event(event);
@@ -166,9 +155,7 @@ impl World {
     }
 
     fn connect(&mut self) {
-        self.run(Duration::from_secs(10), |w| {
-            w.server.is_connected() && w.client.connected
-        });
+        self.run(Duration::from_secs(10), |w| w.server.is_connected() && w.client.connected);
         assert!(
             self.server.is_connected() && self.client.connected,
             "{:?} {:?}",
@@ -186,14 +173,13 @@ impl World {
     }
 
     fn send_rtp(&mut self, sequence: u16, payload: &[u8]) -> Result<(), DropReason> {
-        self.server
-            .seal_rtp(&mut self.net, 12 + payload.len(), |buf| {
-                buf[..2].copy_from_slice(&[0x80, 96]);
-                buf[2..4].copy_from_slice(&sequence.to_be_bytes());
-                buf[8..12].copy_from_slice(&SERVER_SSRC.to_be_bytes());
-                buf[12..].copy_from_slice(payload);
-                Some(buf.len())
-            })
+        self.server.seal_rtp(&mut self.net, 12 + payload.len(), |buf| {
+            buf[..2].copy_from_slice(&[0x80, 96]);
+            buf[2..4].copy_from_slice(&sequence.to_be_bytes());
+            buf[8..12].copy_from_slice(&SERVER_SSRC.to_be_bytes());
+            buf[12..].copy_from_slice(payload);
+            Some(buf.len())
+        })
     }
 
     fn send_pli(&mut self) -> Result<(), DropReason> {
@@ -209,32 +195,16 @@ impl World {
     fn exchange(&mut self) {
         for sequence in 0..40_u16 {
             let sequence = sequence.wrapping_add(65_520);
-            self.client
-                .send_rtp(self.now.mono, sequence, b"from the client");
+            self.client.send_rtp(self.now.mono, sequence, b"from the client");
             self.send_rtp(sequence, b"from the server").unwrap();
             self.run(Duration::from_millis(20), |_| false);
         }
         self.send_pli().unwrap();
         self.run(Duration::from_millis(50), |_| false);
-        let from_client = self
-            .opened
-            .iter()
-            .filter(|o| matches!(o, Opened::Rtp(_)))
-            .count();
+        let from_client = self.opened.iter().filter(|o| matches!(o, Opened::Rtp(_))).count();
         assert_eq!(from_client, 40);
-        assert!(
-            self.payloads
-                .iter()
-                .any(|p| p.ends_with(b"from the client"))
-        );
-        assert!(
-            self.client
-                .rtp
-                .iter()
-                .filter(|(_, p)| &p[..] == b"from the server")
-                .count()
-                >= 39
-        );
+        assert!(self.payloads.iter().any(|p| p.ends_with(b"from the client")));
+        assert!(self.client.rtp.iter().filter(|(_, p)| &p[..] == b"from the server").count() >= 39);
     }
 }
 
@@ -242,11 +212,7 @@ impl World {
 fn a_client_that_lists_sha1_first_ends_up_on_gcm_and_media_flows_both_ways() {
     let mut world = World::new(&CHROMIUM, DtlsRole::Passive, false);
     world.connect();
-    assert_eq!(
-        world.profile(),
-        Some(Profile::Gcm256),
-        "dimpl's server prefers it"
-    );
+    assert_eq!(world.profile(), Some(Profile::Gcm256), "dimpl's server prefers it");
     world.exchange();
     assert_eq!(world.drops, []);
 }
@@ -255,13 +221,7 @@ fn a_client_that_lists_sha1_first_ends_up_on_gcm_and_media_flows_both_ways() {
 fn every_profile_works_and_we_can_be_the_dtls_client() {
     for (listed, expected) in [
         (vec![Srtp::Srtp_Aes128_Cm_Hmac_Sha1_80], Profile::CmSha1),
-        (
-            vec![
-                Srtp::Srtp_Aes128_Cm_Hmac_Sha1_80,
-                Srtp::Srtp_Aead_Aes_128_Gcm,
-            ],
-            Profile::Gcm128,
-        ),
+        (vec![Srtp::Srtp_Aes128_Cm_Hmac_Sha1_80, Srtp::Srtp_Aead_Aes_128_Gcm], Profile::Gcm128),
         (vec![Srtp::Srtp_Aead_Aes_256_Gcm], Profile::Gcm256),
     ] {
         for setup in [DtlsRole::Passive, DtlsRole::Active] {
@@ -288,10 +248,7 @@ fn another_certificate_gets_nothing() {
     for setup in [DtlsRole::Passive, DtlsRole::Active] {
         let mut world = World::new(&CHROMIUM, setup, true);
         world.run(Duration::from_secs(20), |w| !w.events.is_empty());
-        assert_eq!(
-            world.events,
-            [TransportEvent::Closed(CloseReason::FingerprintMismatch)]
-        );
+        assert_eq!(world.events, [TransportEvent::Closed(CloseReason::FingerprintMismatch)]);
         assert_eq!(world.server.state(), TransportState::Closed);
         assert_eq!(world.send_rtp(1, b"secret"), Err(DropReason::NotConnected));
         assert_eq!(world.opened, []);
@@ -309,12 +266,7 @@ fn strangers_are_neither_heard_nor_answered() {
             world.arrive(addr(66, port), &mut hello.clone());
             world.arrive(addr(66, port), &mut media.clone());
         }
-        assert!(
-            world
-                .drops
-                .drain(..)
-                .all(|d| d == DropReason::UnknownAddress)
-        );
+        assert!(world.drops.drain(..).all(|d| d == DropReason::UnknownAddress));
         assert!(world.net.transmits().all(|(t, _)| t.dest != addr(66, 0)));
     };
     spray(&mut world);
@@ -335,35 +287,8 @@ fn a_broken_hello_with_the_clients_address_does_not_spoil_the_handshake() {
         let mut body = vec![0xfe, version];
         body.extend([7; 32]);
         body.extend([0, 0, 0, 2, 0xc0, 0x09, 1, 0]);
-        let mut hello = vec![
-            22,
-            0xfe,
-            0xfd,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            12 + body.len() as u8,
-        ];
-        hello.extend([
-            1,
-            0,
-            0,
-            body.len() as u8,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            body.len() as u8,
-        ]);
+        let mut hello = vec![22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12 + body.len() as u8];
+        hello.extend([1, 0, 0, body.len() as u8, 0, 0, 0, 0, 0, 0, 0, body.len() as u8]);
         hello.extend(body);
         world.arrive(world.client.addr, &mut hello);
     }
@@ -375,13 +300,8 @@ fn goodbye_ends_it_at_once_on_either_side() {
     let mut world = World::new(&CHROMIUM, DtlsRole::Passive, false);
     world.connect();
     world.client.close();
-    world.run(Duration::from_secs(2), |w| {
-        w.server.state() == TransportState::Closed
-    });
-    assert_eq!(
-        world.events.last(),
-        Some(&TransportEvent::Closed(CloseReason::PeerClosed))
-    );
+    world.run(Duration::from_secs(2), |w| w.server.state() == TransportState::Closed);
+    assert_eq!(world.events.last(), Some(&TransportEvent::Closed(CloseReason::PeerClosed)));
 
     let mut world = World::new(&CHROMIUM, DtlsRole::Passive, false);
     world.connect();
@@ -399,20 +319,13 @@ fn a_client_that_vanishes_is_paused_then_dropped() {
     world.exchange();
     world.loses = 0..usize::MAX;
     let start = world.now.mono;
-    world.run(Duration::from_secs(40), |w| {
-        w.server.state() == TransportState::Paused
-    });
+    world.run(Duration::from_secs(40), |w| w.server.state() == TransportState::Paused);
     let paused = world.now.mono - start;
     assert!(paused <= Duration::from_secs(10), "{paused:?}");
     assert_eq!(world.send_rtp(1, b"x"), Err(DropReason::NotConnected));
-    world.run(Duration::from_secs(40), |w| {
-        w.server.state() == TransportState::Closed
-    });
+    world.run(Duration::from_secs(40), |w| w.server.state() == TransportState::Closed);
     assert!(world.now.mono - start <= Duration::from_secs(16));
-    assert_eq!(
-        world.events.last(),
-        Some(&TransportEvent::Closed(CloseReason::ConsentLost))
-    );
+    assert_eq!(world.events.last(), Some(&TransportEvent::Closed(CloseReason::ConsentLost)));
 }
 
 /// Handshake records with one to four bytes changed, some of them in the middle of a handshake, some after it: the

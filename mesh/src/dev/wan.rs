@@ -96,19 +96,12 @@ impl WanProxy {
         }
         let core = Core::new(matrix, seed)?;
         let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        let shared = Arc::new(Shared {
-            core: Mutex::new(core),
-            stop: AtomicBool::new(false),
-            wake,
-        });
+        let shared =
+            Arc::new(Shared { core: Mutex::new(core), stop: AtomicBool::new(false), wake });
         let working = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("wan".to_owned())
-            .spawn(move || work(&working))?;
-        Ok(Self(Some(Arc::new(Running {
-            shared,
-            thread: Some(thread),
-        }))))
+        let thread =
+            std::thread::Builder::new().name("wan".to_owned()).spawn(move || work(&working))?;
+        Ok(Self(Some(Arc::new(Running { shared, thread: Some(thread) }))))
     }
 
     /// Where a node in `from_region` reaches the socket `to_addr` of node `to_node` in `to_region`. Asking again gives
@@ -127,10 +120,7 @@ impl WanProxy {
         let Some(running) = &self.0 else {
             return Ok(to_addr);
         };
-        running
-            .shared
-            .core()
-            .front(from_region, to_node, to_region, to_addr)
+        running.shared.core().front(from_region, to_node, to_region, to_addr)
     }
 
     /// The parameters of one direction.
@@ -191,19 +181,13 @@ impl WanProxy {
     /// What has passed between all pairs that had traffic: from, to, counters.
     #[must_use]
     pub fn all_counters(&self) -> Vec<(String, String, PairCounters)> {
-        self.0
-            .as_ref()
-            .map(|r| r.shared.core().all_counters())
-            .unwrap_or_default()
+        self.0.as_ref().map(|r| r.shared.core().all_counters()).unwrap_or_default()
     }
 
     /// How late datagrams left, compared with what the model said.
     #[must_use]
     pub fn timing(&self) -> Timing {
-        self.0
-            .as_ref()
-            .map(|r| r.shared.core().timing())
-            .unwrap_or_default()
+        self.0.as_ref().map(|r| r.shared.core().timing()).unwrap_or_default()
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut Core) -> Result<R, WanError>) -> Result<R, WanError> {
@@ -235,14 +219,10 @@ fn work(shared: &Shared) {
     };
     while !shared.stop.load(Ordering::SeqCst) {
         let due = shared.core().turn(Instant::now());
-        let wait = due.map_or(IDLE, |at| {
-            at.saturating_duration_since(Instant::now()).min(IDLE)
-        });
+        let wait = due.map_or(IDLE, |at| at.saturating_duration_since(Instant::now()).min(IDLE));
         let timeout = Timespec::try_from(wait).ok();
-        let mut fds = [
-            PollFd::new(&epoll, PollFlags::IN),
-            PollFd::new(&shared.wake, PollFlags::IN),
-        ];
+        let mut fds =
+            [PollFd::new(&epoll, PollFlags::IN), PollFd::new(&shared.wake, PollFlags::IN)];
         let _ = rustix::event::poll(&mut fds, timeout.as_ref());
     }
 }

@@ -96,7 +96,10 @@ impl NodeOptions {
             .map(|n| NodeAddress {
                 node: n.id(),
                 region: n.record.region.as_str().to_owned(),
-                relay: self.via.get(&n.id()).map_or_else(|| n.record.relay.clone(), |via| vec![*via]),
+                relay: self
+                    .via
+                    .get(&n.id())
+                    .map_or_else(|| n.record.relay.clone(), |via| vec![*via]),
             })
             .collect()
     }

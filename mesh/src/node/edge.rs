@@ -13,9 +13,9 @@ use node_io::metrics::Metrics;
 use node_io::{MailboxSender, ShardConfig, ShardHandle, try_spawn_shard};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
-use relay_proto::{NodeIdentity, NodeName};
 use relay_proto::links::{Links, LinksConfig, LinksError};
 use relay_proto::{Epoch, MeetingId};
+use relay_proto::{NodeIdentity, NodeName};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -38,8 +38,13 @@ type Followed = Arc<Mutex<BTreeMap<MeetingId, Epoch>>>;
 /// What kept it from starting, or ended it.
 pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
     let identity = options.identity.load()?;
-    let token_key = options.token_key.clone().context("an edge needs the token issuer's public key: --token-key FILE")?;
-    let pem = tokio::fs::read(&token_key).await.with_context(|| format!("cannot read {}", token_key.display()))?;
+    let token_key = options
+        .token_key
+        .clone()
+        .context("an edge needs the token issuer's public key: --token-key FILE")?;
+    let pem = tokio::fs::read(&token_key)
+        .await
+        .with_context(|| format!("cannot read {}", token_key.display()))?;
     let verifier = Arc::new(Verifier::from_pem(&pem)?);
     let topology = options.topology_client(&identity)?;
     let readiness = Readiness::starting();
@@ -73,8 +78,21 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
 
     let followed: Followed = Arc::default();
     let outputs = shard.take_outputs();
-    let pump = tokio::spawn(pump(outputs, sockets, topology.clone(), shard.commands.clone(), followed.clone(), reports.clone()));
-    let follow = tokio::spawn(follow(options.clone(), topology.clone(), shard.commands.clone(), followed, others));
+    let pump = tokio::spawn(pump(
+        outputs,
+        sockets,
+        topology.clone(),
+        shard.commands.clone(),
+        followed.clone(),
+        reports.clone(),
+    ));
+    let follow = tokio::spawn(follow(
+        options.clone(),
+        topology.clone(),
+        shard.commands.clone(),
+        followed,
+        others,
+    ));
     let register = tokio::spawn(register(topology.clone(), record, readiness));
     let poll = tokio::spawn(super::report::poll(shard.commands.clone(), || EdgeCommand::Report));
 
@@ -108,14 +126,27 @@ fn start_shard(
         node: options.node,
     };
     let links = LinksConfig::new(name, instance, identity, link_seed);
-    let mut shard_config = ShardConfig::new(options.name.clone(), Some(options.media), options.relay);
+    let mut shard_config =
+        ShardConfig::new(options.name.clone(), Some(options.media), options.relay);
     shard_config.wall_skew_us = options.wall_skew_us;
-    let edge = (options.node, options.name.clone(), options.region.clone(), options.media_ip, options.capacity);
+    let edge = (
+        options.node,
+        options.name.clone(),
+        options.region.clone(),
+        options.media_ip,
+        options.capacity,
+    );
     let shard = try_spawn_shard::<EdgeShard, _, _, _>(shard_config, move |now, addrs| {
         let (node, name, region, media_ip, capacity) = edge;
         let port = addrs.media.map_or(0, |a| a.port());
         let transport = TransportConfig::dtls(dtls, vec![SocketAddr::new(media_ip, port)]);
-        let config = EdgeConfig { node, name, region, peer: PeerConfig { transport }, peers_max: capacity as usize };
+        let config = EdgeConfig {
+            node,
+            name,
+            region,
+            peer: PeerConfig { transport },
+            peers_max: capacity as usize,
+        };
         let links = Links::new(now, links)?;
         Ok::<_, LinksError>(EdgeShard::new(config, links, ChaCha12Rng::from_seed(shard_seed)))
     })?;
@@ -182,7 +213,12 @@ async fn pump(
 }
 
 /// Asks the topology where a meeting is and tells the shard.
-async fn place(meeting: MeetingId, topology: TopologyClient, commands: MailboxSender<EdgeCommand>, followed: Followed) {
+async fn place(
+    meeting: MeetingId,
+    topology: TopologyClient,
+    commands: MailboxSender<EdgeCommand>,
+    followed: Followed,
+) {
     let placement = match topology.get_meeting(meeting).await {
         Ok(found) if !found.ended => Some(Placement { epoch: found.epoch, origin: found.origin }),
         Ok(_) => None,
@@ -228,7 +264,10 @@ async fn follow(
                 }
                 if meeting.epoch > *epoch {
                     *epoch = meeting.epoch;
-                    changed.push((*id, Some(Placement { epoch: meeting.epoch, origin: meeting.origin })));
+                    changed.push((
+                        *id,
+                        Some(Placement { epoch: meeting.epoch, origin: meeting.origin }),
+                    ));
                 }
                 true
             });
@@ -242,4 +281,3 @@ async fn follow(
         }
     }
 }
-

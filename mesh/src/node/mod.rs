@@ -14,8 +14,8 @@ pub use origin::run_origin;
 pub use topo::{TopologyOptions, run_topology};
 
 use rand::RngCore;
-use rand::rngs::OsRng;
 use rand::TryRngCore;
+use rand::rngs::OsRng;
 
 /// Entropy for a node's generators.
 fn seed() -> anyhow::Result<[u8; 32]> {

@@ -22,7 +22,10 @@ use topology::service::{TopologyClient, TopologyView};
 ///
 /// # Errors
 /// What kept it from starting, or ended it.
-pub async fn run_origin(options: NodeOptions, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+pub async fn run_origin(
+    options: NodeOptions,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
     let identity = options.identity.load()?;
     let topology = options.topology_client(&identity)?;
     let readiness = Readiness::starting();
@@ -39,7 +42,11 @@ pub async fn run_origin(options: NodeOptions, mut stop: watch::Receiver<bool>) -
     let node = options.node;
     let mut shard = try_spawn_shard::<OriginShard, _, _, _>(shard_config, move |now, _| {
         let links = Links::new(now, links)?;
-        Ok::<_, LinksError>(OriginShard::new(OriginConfig { node }, links, ChaCha12Rng::from_seed(shard_seed)))
+        Ok::<_, LinksError>(OriginShard::new(
+            OriginConfig { node },
+            links,
+            ChaCha12Rng::from_seed(shard_seed),
+        ))
     })?;
     metrics.add_shard(options.name.clone(), shard.stats.clone());
     let reports = Reports::new(&metrics)?;
@@ -60,7 +67,13 @@ pub async fn run_origin(options: NodeOptions, mut stop: watch::Receiver<bool>) -
     tracing::info!(node = %options.node, http = %http.addr(), relay = %shard.relay_addr, "origin started");
 
     let outputs = shard.take_outputs();
-    let pump = tokio::spawn(pump(node, outputs, topology.clone(), shard.commands.clone(), reports.clone()));
+    let pump = tokio::spawn(pump(
+        node,
+        outputs,
+        topology.clone(),
+        shard.commands.clone(),
+        reports.clone(),
+    ));
     let follow = tokio::spawn(follow(options.clone(), topology.clone(), shard.commands.clone()));
     let register = tokio::spawn(super::edge::register(topology.clone(), record, readiness));
     let poll = tokio::spawn(super::report::poll(shard.commands.clone(), || OriginCommand::Report));
@@ -93,7 +106,9 @@ async fn pump(
                 let (topology, commands) = (topology.clone(), commands.clone());
                 tokio::spawn(async move {
                     if let Ok(found) = topology.get_meeting(meeting).await {
-                        let _ = commands.send(verdict(node, found.id, found.origin, found.epoch, found.ended)).await;
+                        let _ = commands
+                            .send(verdict(node, found.id, found.origin, found.epoch, found.ended))
+                            .await;
                     }
                 });
             }
@@ -104,7 +119,13 @@ async fn pump(
     }
 }
 
-fn verdict(own: NodeId, meeting: MeetingId, origin: NodeId, epoch: Epoch, ended: bool) -> OriginCommand {
+fn verdict(
+    own: NodeId,
+    meeting: MeetingId,
+    origin: NodeId,
+    epoch: Epoch,
+    ended: bool,
+) -> OriginCommand {
     if origin == own && !ended {
         OriginCommand::Granted { meeting, epoch }
     } else {
@@ -113,7 +134,11 @@ fn verdict(own: NodeId, meeting: MeetingId, origin: NodeId, epoch: Epoch, ended:
 }
 
 /// Tells the shard which meetings are its own.
-async fn follow(options: NodeOptions, topology: TopologyClient, commands: MailboxSender<OriginCommand>) {
+async fn follow(
+    options: NodeOptions,
+    topology: TopologyClient,
+    commands: MailboxSender<OriginCommand>,
+) {
     let mut views = topology.watch();
     let mut nodes = Vec::new();
     let mut mine: BTreeMap<MeetingId, Epoch> = BTreeMap::new();
@@ -134,7 +159,11 @@ async fn follow(options: NodeOptions, topology: TopologyClient, commands: Mailbo
 }
 
 /// What changed for this node since the last view.
-fn changes(own: NodeId, view: &TopologyView, mine: &mut BTreeMap<MeetingId, Epoch>) -> Vec<OriginCommand> {
+fn changes(
+    own: NodeId,
+    view: &TopologyView,
+    mine: &mut BTreeMap<MeetingId, Epoch>,
+) -> Vec<OriginCommand> {
     let mut commands = Vec::new();
     for meeting in view.meetings.values() {
         let is_mine = meeting.origin == own && !meeting.ended;
@@ -147,7 +176,13 @@ fn changes(own: NodeId, view: &TopologyView, mine: &mut BTreeMap<MeetingId, Epoc
                 } else {
                     mine.remove(&meeting.id);
                 }
-                commands.push(verdict(own, meeting.id, meeting.origin, meeting.epoch, meeting.ended));
+                commands.push(verdict(
+                    own,
+                    meeting.id,
+                    meeting.origin,
+                    meeting.epoch,
+                    meeting.ended,
+                ));
             }
         }
     }

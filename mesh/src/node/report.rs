@@ -34,10 +34,26 @@ impl Reports {
         let gauges = Gauges {
             peers: metrics.int_gauge("mesh_peers", "Participants' peers")?,
             meetings: metrics.int_gauge("mesh_meetings", "Meetings with a hub here")?,
-            hub: metrics.int_gauge_vec("mesh_hub_packets", "Packets through hubs since the start, by way", &["way"])?,
-            drops: metrics.int_gauge_vec("mesh_drops", "Packets dropped since the start, by reason", &["reason"])?,
-            links: metrics.int_gauge_vec("mesh_link", "State and counters of relay links", &["peer", "what"])?,
-            flows: metrics.int_gauge_vec("mesh_flows", "Flows being sent over links", &["peer", "kind"])?,
+            hub: metrics.int_gauge_vec(
+                "mesh_hub_packets",
+                "Packets through hubs since the start, by way",
+                &["way"],
+            )?,
+            drops: metrics.int_gauge_vec(
+                "mesh_drops",
+                "Packets dropped since the start, by reason",
+                &["reason"],
+            )?,
+            links: metrics.int_gauge_vec(
+                "mesh_link",
+                "State and counters of relay links",
+                &["peer", "what"],
+            )?,
+            flows: metrics.int_gauge_vec(
+                "mesh_flows",
+                "Flows being sent over links",
+                &["peer", "kind"],
+            )?,
         };
         Ok(Self { last: Arc::default(), gauges: Arc::new(gauges) })
     }
@@ -94,8 +110,13 @@ impl Reports {
 
     fn json(&self) -> Value {
         let report = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let drops: serde_json::Map<String, Value> =
-            report.counters.drops.iter().filter(|(_, n)| *n > 0).map(|(r, n)| (r.label().to_owned(), n.into())).collect();
+        let drops: serde_json::Map<String, Value> = report
+            .counters
+            .drops
+            .iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(r, n)| (r.label().to_owned(), n.into()))
+            .collect();
         json!({
             "peers": report.peers,
             "members": report.members,

@@ -37,9 +37,15 @@ fn rtt_table() -> anyhow::Result<RttTable> {
 ///
 /// # Errors
 /// What kept it from starting, or ended it.
-pub async fn run_topology(options: TopologyOptions, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+pub async fn run_topology(
+    options: TopologyOptions,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
     let socket = std::net::UdpSocket::bind(options.listen).with_context(|| {
-        format!("cannot listen on UDP {}: choose another with --listen, or stop what uses it", options.listen)
+        format!(
+            "cannot listen on UDP {}: choose another with --listen, or stop what uses it",
+            options.listen
+        )
     })?;
     let config = ServiceConfig {
         identity: options.identity.load()?,

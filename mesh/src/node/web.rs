@@ -19,7 +19,10 @@ pub(super) fn client_router(region: String) -> Router {
     Router::new()
         .route("/", page.clone())
         .route("/m/{meeting}", page)
-        .route("/assets/{*path}", get(|Path(path): Path<String>| std::future::ready(asset(&format!("assets/{path}")))))
+        .route(
+            "/assets/{*path}",
+            get(|Path(path): Path<String>| std::future::ready(asset(&format!("assets/{path}")))),
+        )
         .route("/favicon.svg", get(|| std::future::ready(asset("favicon.svg"))))
 }
 

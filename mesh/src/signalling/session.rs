@@ -149,7 +149,11 @@ impl Session {
     /// Handles one frame; whether the socket goes on.
     async fn text(&mut self, text: &str) -> bool {
         if !self.bucket.take() {
-            return self.complain(ErrorCode::TooMany, "too many messages: at most 20 a second", false);
+            return self.complain(
+                ErrorCode::TooMany,
+                "too many messages: at most 20 a second",
+                false,
+            );
         }
         let message = match serde_json::from_str::<ClientMessage>(text) {
             Ok(message) => message,
@@ -161,7 +165,8 @@ impl Session {
         match (message, self.joined) {
             (ClientMessage::Join { version, token, name, sdp, publish }, None) => {
                 if version != SIGNAL_VERSION {
-                    let text = format!("this edge speaks version {SIGNAL_VERSION}: reload the page");
+                    let text =
+                        format!("this edge speaks version {SIGNAL_VERSION}: reload the page");
                     return self.complain(ErrorCode::Version, &text, true);
                 }
                 self.join(&token, name, sdp, publish).await
@@ -189,7 +194,11 @@ impl Session {
             Ok(claims) => claims,
             Err(error @ TokenError::Key { .. }) => {
                 tracing::error!(%error, "token key unusable");
-                return self.complain(ErrorCode::Unavailable, "this edge cannot check tokens now", true);
+                return self.complain(
+                    ErrorCode::Unavailable,
+                    "this edge cannot check tokens now",
+                    true,
+                );
             }
             Err(error) => return self.complain(ErrorCode::Token, &error.to_string(), true),
         };

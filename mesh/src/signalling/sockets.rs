@@ -61,7 +61,9 @@ impl Sockets {
         let text: Arc<str> = text.into();
         let mut table = self.lock();
         for id in ids {
-            let slow = table.get(id).is_some_and(|queue| queue.try_send(Outgoing::Text(text.clone())).is_err());
+            let slow = table
+                .get(id)
+                .is_some_and(|queue| queue.try_send(Outgoing::Text(text.clone())).is_err());
             if slow {
                 table.remove(id);
             }

@@ -27,10 +27,7 @@ impl Connection {
     pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
         // Signalling is small messages: none may wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
-        Self {
-            stream,
-            _place: place,
-        }
+        Self { stream, _place: place }
     }
 }
 
@@ -98,10 +95,7 @@ pub(super) async fn serve(
     router: Router,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let requests = Requests {
-        router: TowerToHyperService::new(router),
-        peer,
-    };
+    let requests = Requests { router: TowerToHyperService::new(router), peer };
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HTTP_HEADERS)

@@ -58,12 +58,7 @@ impl HttpServer {
             stopped,
         };
         let task = tokio::spawn(accepting.run());
-        Ok(Self {
-            addr,
-            stop,
-            refused,
-            task: Some(task),
-        })
+        Ok(Self { addr, stop, refused, task: Some(task) })
     }
 
     /// Where it listens.
@@ -139,22 +134,14 @@ impl Accepting {
             return;
         };
         let connection = Connection::new(stream, place);
-        connections.spawn(serve(
-            connection,
-            peer,
-            self.router.clone(),
-            self.stopped.clone(),
-        ));
+        connections.spawn(serve(connection, peer, self.router.clone(), self.stopped.clone()));
     }
 }
 
 /// A connection that was gone before it was accepted is nothing; no descriptors left is a reason to wait.
 async fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if !matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    ) {
+    if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
         tracing::warn!(%error, "connections cannot be accepted");
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }

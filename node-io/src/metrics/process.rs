@@ -9,10 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const CPU: (&str, &str) = ("process_cpu_seconds_total", "CPU time of the process.");
 const MEMORY: (&str, &str) = ("process_resident_memory_bytes", "Resident memory.");
 const FILES: (&str, &str) = ("process_open_fds", "Open file descriptors.");
-const START: (&str, &str) = (
-    "process_start_time_seconds",
-    "When the process began, since 1970.",
-);
+const START: (&str, &str) = ("process_start_time_seconds", "When the process began, since 1970.");
 
 /// Memory page of every machine this runs on.
 const PAGE_BYTES: f64 = 4_096.0;
@@ -24,17 +21,10 @@ pub(super) struct ProcessCollector {
 
 impl ProcessCollector {
     pub(super) fn new() -> Result<Self, MetricsError> {
-        let descs = [CPU, MEMORY, FILES, START]
-            .iter()
-            .map(|(n, h)| desc(n, h, &[]));
-        let started = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs_f64();
-        Ok(Self {
-            descs: descs.collect::<Result<_, _>>()?,
-            started,
-        })
+        let descs = [CPU, MEMORY, FILES, START].iter().map(|(n, h)| desc(n, h, &[]));
+        let started =
+            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        Ok(Self { descs: descs.collect::<Result<_, _>>()?, started })
     }
 }
 
@@ -45,30 +35,10 @@ impl Collector for ProcessCollector {
 
     fn collect(&self) -> Vec<MetricFamily> {
         vec![
-            family(
-                CPU.0,
-                CPU.1,
-                MetricType::COUNTER,
-                vec![counter(Vec::new(), cpu_seconds())],
-            ),
-            family(
-                MEMORY.0,
-                MEMORY.1,
-                MetricType::GAUGE,
-                vec![gauge(resident_bytes())],
-            ),
-            family(
-                FILES.0,
-                FILES.1,
-                MetricType::GAUGE,
-                vec![gauge(open_files())],
-            ),
-            family(
-                START.0,
-                START.1,
-                MetricType::GAUGE,
-                vec![gauge(self.started)],
-            ),
+            family(CPU.0, CPU.1, MetricType::COUNTER, vec![counter(Vec::new(), cpu_seconds())]),
+            family(MEMORY.0, MEMORY.1, MetricType::GAUGE, vec![gauge(resident_bytes())]),
+            family(FILES.0, FILES.1, MetricType::GAUGE, vec![gauge(open_files())]),
+            family(START.0, START.1, MetricType::GAUGE, vec![gauge(self.started)]),
         ]
     }
 }
@@ -81,11 +51,7 @@ fn cpu_seconds() -> f64 {
 /// The second field of `/proc/self/statm`, in pages (proc(5)).
 fn resident_bytes() -> f64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm
-        .split_ascii_whitespace()
-        .nth(1)
-        .and_then(|p| p.parse::<f64>().ok())
-        .unwrap_or(0.0)
+    statm.split_ascii_whitespace().nth(1).and_then(|p| p.parse::<f64>().ok()).unwrap_or(0.0)
         * PAGE_BYTES
 }
 

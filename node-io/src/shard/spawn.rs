@@ -30,9 +30,7 @@ where
     C: Send + 'static,
     O: Send + 'static,
 {
-    try_spawn_shard(config, move |now, addrs| {
-        Ok::<_, Infallible>(make(now, addrs))
-    })
+    try_spawn_shard(config, move |now, addrs| Ok::<_, Infallible>(make(now, addrs)))
 }
 
 /// The same, for a machine that can fail to be made.
@@ -53,68 +51,43 @@ where
     let bind_media = |addr| UdpPort::bind(Socket::Media, &config.name, addr);
     let media = config.media.map(bind_media).transpose()?;
     let media_addr = media.as_ref().map(UdpPort::local_addr).transpose()?;
-    let addrs = ShardAddrs {
-        media: media_addr,
-        relay: relay.local_addr()?,
-    };
-    let capacity = if config.mailbox == 0 {
-        MAILBOX_DEFAULT
-    } else {
-        config.mailbox
-    };
+    let addrs = ShardAddrs { media: media_addr, relay: relay.local_addr()? };
+    let capacity = if config.mailbox == 0 { MAILBOX_DEFAULT } else { config.mailbox };
     let (commands, mailbox) = Mailbox::new(capacity)?;
     let (sender, outputs) = mpsc::channel(OUTPUTS);
     let stats = Arc::new(ShardStats::bound_to(addrs));
     let flag = Arc::new(AtomicBool::new(false));
-    let stop = StopHandle {
-        flag: Arc::clone(&flag),
-        waker: mailbox.waker().clone(),
-    };
-    let (clock, core, thread_stats) = (
-        Clock::new(config.wall_skew_us),
-        config.core,
-        Arc::clone(&stats),
-    );
+    let stop = StopHandle { flag: Arc::clone(&flag), waker: mailbox.waker().clone() };
+    let (clock, core, thread_stats) =
+        (Clock::new(config.wall_skew_us), config.core, Arc::clone(&stats));
     let (made, wait_made) = std::sync::mpsc::sync_channel(1);
-    let thread = std::thread::Builder::new()
-        .name(config.name)
-        .spawn(move || {
-            pin(core);
-            let machine = match make(clock.now(), addrs) {
-                Ok(machine) => machine,
-                Err(error) => {
-                    let _ = made.send(Err(io::Error::other(error)));
-                    return;
-                }
-            };
-            let _ = made.send(Ok(()));
-            ShardLoop::new(
-                machine,
-                clock,
-                [Some(relay), media],
-                mailbox,
-                Outputs::new(sender),
-                thread_stats,
-                flag,
-            )
-            .run();
-        })?;
+    let thread = std::thread::Builder::new().name(config.name).spawn(move || {
+        pin(core);
+        let machine = match make(clock.now(), addrs) {
+            Ok(machine) => machine,
+            Err(error) => {
+                let _ = made.send(Err(io::Error::other(error)));
+                return;
+            }
+        };
+        let _ = made.send(Ok(()));
+        ShardLoop::new(
+            machine,
+            clock,
+            [Some(relay), media],
+            mailbox,
+            Outputs::new(sender),
+            thread_stats,
+            flag,
+        )
+        .run();
+    })?;
     let thread = Some(thread);
     let relay_addr = addrs.relay;
-    let handle = ShardHandle {
-        commands,
-        outputs,
-        media_addr,
-        relay_addr,
-        stats,
-        stop,
-        thread,
-    };
+    let handle = ShardHandle { commands, outputs, media_addr, relay_addr, stats, stop, thread };
     match wait_made.recv() {
         Ok(made) => made.map(|()| handle),
-        Err(_) => Err(io::Error::other(
-            "the shard panicked while its machine was made",
-        )),
+        Err(_) => Err(io::Error::other("the shard panicked while its machine was made")),
     }
 }
 

@@ -29,12 +29,7 @@ struct Port {
 
 impl Port {
     fn new(udp: UdpPort) -> Self {
-        Self {
-            udp,
-            batch: RecvBatch::new(),
-            readable: true,
-            failures: 0,
-        }
+        Self { udp, batch: RecvBatch::new(), readable: true, failures: 0 }
     }
 
     /// Whether this socket brings nothing but errors, which would keep `ppoll` from ever sleeping.
@@ -101,9 +96,7 @@ where
             let now = self.clock.now();
             self.take_turn(now);
             let end = Instant::now();
-            self.stats
-                .turns
-                .record(end.saturating_duration_since(now.mono));
+            self.stats.turns.record(end.saturating_duration_since(now.mono));
             self.note_cpu(end);
             self.wait(end);
         }
@@ -114,9 +107,7 @@ where
     fn note_cpu(&mut self, now: Instant) {
         if now.saturating_duration_since(self.cpu_read) >= CPU_READ_EVERY {
             self.cpu_read = now;
-            self.stats
-                .cpu_ns
-                .store(Clock::thread_cpu_ns(), Ordering::Relaxed);
+            self.stats.cpu_ns.store(Clock::thread_cpu_ns(), Ordering::Relaxed);
         }
     }
 
@@ -153,12 +144,7 @@ where
             };
             let socket = port.udp.kind;
             if let Some(d) = port.batch.next() {
-                let input = ShardInput::Datagram {
-                    socket,
-                    from: d.from,
-                    ecn: d.ecn,
-                    data: d.data,
-                };
+                let input = ShardInput::Datagram { socket, from: d.from, ecn: d.ecn, data: d.data };
                 self.machine.handle(now, input, &mut self.outbox);
                 budget -= 1;
                 self.send_when_full(now);
@@ -168,11 +154,7 @@ where
                 return budget;
             }
             let received = port.udp.recv(&mut port.batch, self.stats.socket(socket));
-            port.failures = if received.is_err() {
-                port.failures.saturating_add(1)
-            } else {
-                0
-            };
+            port.failures = if received.is_err() { port.failures.saturating_add(1) } else { 0 };
             port.readable = received.unwrap_or(false);
         }
         budget
@@ -188,8 +170,7 @@ where
                 return;
             };
             bump(&self.stats.commands, 1);
-            self.machine
-                .handle(now, ShardInput::Command(command), &mut self.outbox);
+            self.machine.handle(now, ShardInput::Command(command), &mut self.outbox);
             self.send_when_full(now);
             self.send_outputs();
         }
@@ -207,18 +188,9 @@ where
                 port.udp.begin_slice(now.mono);
             }
             for (transmit, bytes) in self.outbox.net.transmits() {
-                let port = self
-                    .ports
-                    .iter_mut()
-                    .flatten()
-                    .find(|p| p.udp.kind == transmit.socket);
+                let port = self.ports.iter_mut().flatten().find(|p| p.udp.kind == transmit.socket);
                 if let Some(port) = port {
-                    port.udp.send(
-                        transmit,
-                        bytes,
-                        now.mono,
-                        self.stats.socket(transmit.socket),
-                    );
+                    port.udp.send(transmit, bytes, now.mono, self.stats.socket(transmit.socket));
                 }
             }
             self.outbox.net.clear();
@@ -235,29 +207,18 @@ where
     /// Whether the next turn has work that no descriptor announces.
     fn has_work(&self) -> bool {
         self.progress == Progress::More
-            || self
-                .ports
-                .iter()
-                .flatten()
-                .any(|p| p.readable || !p.batch.is_empty())
+            || self.ports.iter().flatten().any(|p| p.readable || !p.batch.is_empty())
             || (!self.mailbox.is_empty() && !self.outputs.is_behind())
     }
 
     /// Sleeps until something happens, or only looks when there is work.
     fn wait(&mut self, now: Instant) {
-        let timeout = if self.has_work() {
-            Duration::ZERO
-        } else {
-            self.idle_for(now)
-        };
+        let timeout = if self.has_work() { Duration::ZERO } else { self.idle_for(now) };
         let timeout = Timespec::try_from(timeout).ok();
         let waker = self.mailbox.waker();
         let [first, second] = &self.ports;
-        let mut fds = [
-            PollFd::new(waker, PollFlags::IN),
-            watch(first, waker),
-            watch(second, waker),
-        ];
+        let mut fds =
+            [PollFd::new(waker, PollFlags::IN), watch(first, waker), watch(second, waker)];
         // Interrupted or not: the next turn looks at everything anyway.
         let _ = rustix::event::poll(&mut fds, timeout.as_ref());
         let ready = [!fds[1].revents().is_empty(), !fds[2].revents().is_empty()];
@@ -287,8 +248,7 @@ where
         let now = self.clock.now();
         self.mailbox.close();
         while let Some(command) = self.mailbox.take() {
-            self.machine
-                .handle(now, ShardInput::Command(command), &mut self.outbox);
+            self.machine.handle(now, ShardInput::Command(command), &mut self.outbox);
             self.send_when_full(now);
         }
         for _ in 0..STOP_SLICES {
@@ -298,8 +258,6 @@ where
             }
         }
         self.outputs.end(&self.stats);
-        self.stats
-            .cpu_ns
-            .store(Clock::thread_cpu_ns(), Ordering::Relaxed);
+        self.stats.cpu_ns.store(Clock::thread_cpu_ns(), Ordering::Relaxed);
     }
 }

@@ -15,10 +15,9 @@ fn read(counter: &AtomicU64) -> u64 {
 async fn a_datagram_is_opened_in_place_and_answered_through_its_socket() {
     let mut shard = started(config()).await;
     let client = plain_socket();
-    for (socket, to) in [
-        (Socket::Media, shard.media_addr.unwrap()),
-        (Socket::Relay, shard.relay_addr),
-    ] {
+    for (socket, to) in
+        [(Socket::Media, shard.media_addr.unwrap()), (Socket::Relay, shard.relay_addr)]
+    {
         client.send_to(b"abc", to).unwrap();
         assert_eq!(
             next(&mut shard).await,
@@ -38,10 +37,7 @@ async fn a_burst_is_one_call_and_arrives_as_separate_datagrams() {
     let receiver = plain_socket();
     let (count, len) = (40, 1_100);
     let dest = receiver.local_addr().unwrap();
-    shard
-        .commands
-        .try_send(Order::Burst { dest, count, len })
-        .unwrap();
+    shard.commands.try_send(Order::Burst { dest, count, len }).unwrap();
     let mut buffer = vec![0; 65_536];
     for left in (1..=count).rev() {
         let (got, _) = receiver.recv_from(&mut buffer).unwrap();
@@ -50,10 +46,7 @@ async fn a_burst_is_one_call_and_arrives_as_separate_datagrams() {
     let stats = finished(shard);
     assert_eq!(read(&stats.relay.datagrams_out), count as u64);
     assert_eq!(read(&stats.relay.bytes_out), (count * len) as u64);
-    assert_eq!(
-        read(&stats.relay.send_errors) + read(&stats.relay.send_full),
-        0
-    );
+    assert_eq!(read(&stats.relay.send_errors) + read(&stats.relay.send_full), 0);
     assert!(read(&stats.relay.send_calls) <= 2, "{stats:?}");
 }
 
@@ -62,14 +55,7 @@ async fn a_coalesced_burst_reaches_the_other_shard_datagram_by_datagram() {
     let sender = started(config()).await;
     let mut receiver = started(config()).await;
     let (count, len) = (200, 1_000);
-    sender
-        .commands
-        .try_send(Order::Burst {
-            dest: receiver.relay_addr,
-            count,
-            len,
-        })
-        .unwrap();
+    sender.commands.try_send(Order::Burst { dest: receiver.relay_addr, count, len }).unwrap();
     for _ in 0..count {
         assert_eq!(
             next(&mut receiver).await,
@@ -78,15 +64,9 @@ async fn a_coalesced_burst_reaches_the_other_shard_datagram_by_datagram() {
     }
     let stats = finished(receiver);
     assert_eq!(read(&stats.relay.datagrams_in), count as u64);
-    assert!(
-        read(&stats.relay.recv_calls) < count as u64,
-        "some came together: {stats:?}"
-    );
+    assert!(read(&stats.relay.recv_calls) < count as u64, "some came together: {stats:?}");
     let stats = finished(sender);
-    assert!(
-        read(&stats.slices) >= (count / 64) as u64,
-        "a long burst takes several slices"
-    );
+    assert!(read(&stats.slices) >= (count / 64) as u64, "a long burst takes several slices");
 }
 
 /// The counters after the shard has ended, when none moves any more.
@@ -101,13 +81,8 @@ async fn a_deadline_is_met_on_time_and_never_early() {
     let mut shard = started(config()).await;
     let mut lateness = Vec::new();
     for ms in [1, 3, 10, 25, 50] {
-        shard
-            .commands
-            .try_send(Order::Arm(Duration::from_millis(ms)))
-            .unwrap();
-        let Some(Said::Fired { early, late }) = next(&mut shard).await else {
-            panic!("fires")
-        };
+        shard.commands.try_send(Order::Arm(Duration::from_millis(ms))).unwrap();
+        let Some(Said::Fired { early, late }) = next(&mut shard).await else { panic!("fires") };
         assert!(!early);
         lateness.push(late);
     }
@@ -127,10 +102,7 @@ async fn a_command_wakes_an_idle_shard() {
         took.push(sent.elapsed());
     }
     took.sort();
-    assert!(
-        took[10] < Duration::from_millis(100),
-        "an idle shard sleeps a second: {took:?}"
-    );
+    assert!(took[10] < Duration::from_millis(100), "an idle shard sleeps a second: {took:?}");
 }
 
 #[tokio::test]
@@ -175,11 +147,7 @@ async fn a_panic_ends_the_outputs_and_shows_at_join() {
 async fn the_wall_clock_can_be_skewed() {
     let skew = -3_600_000_000;
     let mut honest = started(config()).await;
-    let mut skewed = started(ShardConfig {
-        wall_skew_us: skew,
-        ..config()
-    })
-    .await;
+    let mut skewed = started(ShardConfig { wall_skew_us: skew, ..config() }).await;
     honest.commands.try_send(Order::TellTime).unwrap();
     skewed.commands.try_send(Order::TellTime).unwrap();
     let (Some(Said::Time(a)), Some(Said::Time(b))) =
@@ -196,9 +164,7 @@ async fn a_wildcard_ipv6_shard_speaks_ipv4() {
     let wildcard = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
     let mut shard = started(ShardConfig::new("dual", None, wildcard)).await;
     let client = plain_socket();
-    client
-        .send_to(b"xy", ("127.0.0.1", shard.relay_addr.port()))
-        .unwrap();
+    client.send_to(b"xy", ("127.0.0.1", shard.relay_addr.port())).unwrap();
     let from = client.local_addr().unwrap();
     assert_eq!(
         next(&mut shard).await,
@@ -214,14 +180,7 @@ async fn a_datagram_the_kernel_refuses_is_counted_and_the_next_one_goes() {
     let mut shard = started(config()).await;
     let client = plain_socket();
     let nowhere = SocketAddr::from(([255, 255, 255, 255], 9)); // Broadcast without permission.
-    shard
-        .commands
-        .try_send(Order::Burst {
-            dest: nowhere,
-            count: 3,
-            len: 100,
-        })
-        .unwrap();
+    shard.commands.try_send(Order::Burst { dest: nowhere, count: 3, len: 100 }).unwrap();
     client.send_to(b"x", shard.relay_addr).unwrap();
     assert!(matches!(next(&mut shard).await, Some(Said::Got(..))));
     let mut buffer = [0; 4];
@@ -258,15 +217,13 @@ async fn a_flood_on_one_socket_does_not_starve_the_other() {
 #[test]
 fn a_taken_port_is_reported_before_any_thread_starts() {
     let first = spawn(ShardConfig::new("first", None, any_port()));
-    let error = node_io::spawn_shard(
-        ShardConfig::new("second", None, first.relay_addr),
-        |_, addrs| crate::toy::Toy::new(addrs),
-    )
-    .expect_err("the port is taken");
+    let error =
+        node_io::spawn_shard(ShardConfig::new("second", None, first.relay_addr), |_, addrs| {
+            crate::toy::Toy::new(addrs)
+        })
+        .expect_err("the port is taken");
     assert!(
-        error
-            .to_string()
-            .contains(&format!("UDP port {}", first.relay_addr.port())),
+        error.to_string().contains(&format!("UDP port {}", first.relay_addr.port())),
         "{error}"
     );
 }
@@ -277,12 +234,7 @@ fn a_machine_that_cannot_be_made_is_an_error_of_the_spawn() {
     let failed = node_io::try_spawn_shard(none.clone(), |_, _| Err::<crate::toy::Toy, _>("no key"));
     assert_eq!(failed.expect_err("fails").to_string(), "no key");
     let panicked = node_io::spawn_shard::<crate::toy::Toy, _, _>(none, |_, _| panic!("as ordered"));
-    assert!(
-        panicked
-            .expect_err("fails")
-            .to_string()
-            .contains("panicked")
-    );
+    assert!(panicked.expect_err("fails").to_string().contains("panicked"));
 }
 
 #[tokio::test]

@@ -10,11 +10,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Send `count` datagrams of `len` bytes, a slice at a time.
-    Burst {
-        dest: SocketAddr,
-        count: usize,
-        len: usize,
-    },
+    Burst { dest: SocketAddr, count: usize, len: usize },
     /// Fire after this long.
     Arm(Duration),
     /// Say `Number(0)`, `Number(1)`, ...
@@ -43,11 +39,7 @@ pub(crate) struct Toy {
 
 impl Toy {
     pub(crate) fn new(addrs: ShardAddrs) -> Self {
-        Self {
-            greeting: Some(addrs),
-            armed: None,
-            burst: None,
-        }
+        Self { greeting: Some(addrs), armed: None, burst: None }
     }
 }
 
@@ -57,12 +49,7 @@ impl Machine for Toy {
 
     fn handle(&mut self, now: Now, input: Self::Input<'_>, out: &mut Outbox<Said>) {
         match input {
-            ShardInput::Datagram {
-                socket,
-                from,
-                ecn,
-                data,
-            } => {
+            ShardInput::Datagram { socket, from, ecn, data } => {
                 // Long ones are bursts of another toy: no ping-pong.
                 if data.len() < 1_000 {
                     data.reverse();
@@ -87,8 +74,7 @@ impl Machine for Toy {
                 self.burst = Some((dest, count, len));
                 return Progress::More;
             }
-            out.net
-                .send(Socket::Relay, dest, 0, &vec![count as u8; len]);
+            out.net.send(Socket::Relay, dest, 0, &vec![count as u8; len]);
             self.burst = Some((dest, count - 1, len));
         }
         Progress::Done
@@ -97,10 +83,7 @@ impl Machine for Toy {
     fn on_deadline(&mut self, now: Now, out: &mut Outbox<Said>) {
         if let Some(at) = self.armed.take() {
             let late = now.mono.saturating_duration_since(at);
-            out.events.push(Said::Fired {
-                early: now.mono < at,
-                late,
-            });
+            out.events.push(Said::Fired { early: now.mono < at, late });
         }
     }
 
@@ -140,8 +123,6 @@ pub(crate) async fn started(config: ShardConfig) -> ToyShard {
 /// A plain socket without offloads.
 pub(crate) fn plain_socket() -> UdpSocket {
     let socket = UdpSocket::bind(any_port()).expect("bind");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .expect("timeout");
+    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
     socket
 }

@@ -60,11 +60,7 @@ fn a_middle_rung_is_reached_while_the_top_one_is_waited_for() {
 fn audio_only_below_200_kbps_in_all() {
     let mut l = Ladder::new();
     assert_eq!(l.update(at(0), 199_999, 1_000_000), Rung::AudioOnly);
-    assert_eq!(
-        l.update(at(1), 200_000, 50_000),
-        Rung::AudioOnly,
-        "not back at once"
-    );
+    assert_eq!(l.update(at(1), 200_000, 50_000), Rung::AudioOnly, "not back at once");
     assert_eq!(l.update(at(5_001), 200_000, 50_000), Rung::Q);
 }
 

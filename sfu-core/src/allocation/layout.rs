@@ -42,10 +42,7 @@ pub struct Rates {
 
 impl Rates {
     /// No encoding: off.
-    pub const NONE: Self = Self {
-        present: EncodingSet::NONE,
-        bps: [0; Encoding::MAX_PER_TRACK],
-    };
+    pub const NONE: Self = Self { present: EncodingSet::NONE, bps: [0; Encoding::MAX_PER_TRACK] };
 
     /// With `encoding`, which needs `bps` bit/s (0: not known, the nominal rate counts). An encoding beyond f is ignored.
     #[must_use]
@@ -61,10 +58,7 @@ impl Rates {
     /// q, h and f at their nominal rates.
     #[must_use]
     pub fn simulcast() -> Self {
-        Self::NONE
-            .with(Encoding::Q, 0)
-            .with(Encoding::H, 0)
-            .with(Encoding::F, 0)
+        Self::NONE.with(Encoding::Q, 0).with(Encoding::H, 0).with(Encoding::F, 0)
     }
 
     /// The encodings there are.
@@ -76,11 +70,7 @@ impl Rates {
     /// What `encoding` needs, bit/s; 0 if there is none.
     #[must_use]
     pub fn bps(self, encoding: Encoding) -> u64 {
-        self.bps
-            .get(usize::from(encoding.0))
-            .copied()
-            .unwrap_or(0)
-            .into()
+        self.bps.get(usize::from(encoding.0)).copied().unwrap_or(0).into()
     }
 
     /// The lowest encoding.
@@ -92,11 +82,7 @@ impl Rates {
     /// `wished`, else the nearest lower encoding, else the lowest there is.
     #[must_use]
     pub fn nearest(self, wished: Encoding) -> Option<Encoding> {
-        self.present
-            .iter()
-            .filter(|e| *e <= wished)
-            .last()
-            .or_else(|| self.lowest())
+        self.present.iter().filter(|e| *e <= wished).last().or_else(|| self.lowest())
     }
 
     /// The best encoding that needs at most `bps`.
@@ -201,10 +187,7 @@ impl Layout {
     /// When the layout may get better by time alone: then [`Layout::update`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        [self.ladder.deadline(), self.strip_rate.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.ladder.deadline(), self.strip_rate.deadline()].into_iter().flatten().min()
     }
 
     /// Lays out anew: after a change of the floor, the publishers, the wishes or the rate, and at the deadline.
@@ -213,39 +196,25 @@ impl Layout {
         let before = self.view.clone();
         let after_voices = input.rate_bps.saturating_sub(VOICES_BPS);
         let main = self.main_participant(input);
-        let camera = main
-            .and_then(|p| find(input, p))
-            .map_or(Rates::NONE, |p| p.camera);
+        let camera = main.and_then(|p| find(input, p)).map_or(Rates::NONE, |p| p.camera);
         let audible_only = input.rate_bps < AUDIO_ONLY_BPS;
         let held = self.strip_rate.update(now, input.rate_bps);
-        let for_screen = if audible_only {
-            0
-        } else {
-            held.saturating_sub(VOICES_BPS)
-        };
+        let for_screen = if audible_only { 0 } else { held.saturating_sub(VOICES_BPS) };
         let screen = choose_screen(input, for_screen, camera);
         let share = after_voices.saturating_sub(screen.map_or(0, |s| s.1));
 
         let rung = self.ladder.update(now, input.rate_bps, share);
         self.view.audio_only = rung == Rung::AudioOnly;
-        self.view.screen = screen.map(|s| s.0).map(|s| Shown {
-            encoding: s.encoding.filter(|_| !self.view.audio_only),
-            ..s
-        });
+        self.view.screen = screen
+            .map(|s| s.0)
+            .map(|s| Shown { encoding: s.encoding.filter(|_| !self.view.audio_only), ..s });
         let encoding = main_encoding(camera, rung, share);
-        self.view.main = main.map(|participant| Shown {
-            participant,
-            encoding,
-        });
+        self.view.main = main.map(|participant| Shown { participant, encoding });
 
         let spent = VOICES_BPS
             + self.view.screen.map_or(0, |_| screen.map_or(0, |s| s.1))
             + encoding.map_or(0, |e| camera.bps(e));
-        let budget = if self.view.audio_only {
-            0
-        } else {
-            held.saturating_sub(spent)
-        };
+        let budget = if self.view.audio_only { 0 } else { held.saturating_sub(spent) };
         let chosen = choose_strip(input, main, self.view.strip.len(), budget);
         assign(&mut self.view.strip, &chosen);
         self.view != before
@@ -260,13 +229,7 @@ impl Layout {
         let speaker = input.floor.main.filter(|p| *p != input.own);
         let stays = self.view.main.map(|s| s.participant).filter(camera_on);
         let recent = || input.floor.recent.iter().copied().find(camera_on);
-        let joined = || {
-            input
-                .publishers
-                .iter()
-                .map(|p| p.participant)
-                .find(camera_on)
-        };
+        let joined = || input.publishers.iter().map(|p| p.participant).find(camera_on);
         pin.or(speaker).or(stays).or_else(recent).or_else(joined)
     }
 }
@@ -289,29 +252,18 @@ fn main_encoding(camera: Rates, rung: Rung, share_bps: u64) -> Option<Encoding> 
 fn choose_screen(input: &LayoutInput<'_>, rate_bps: u64, main: Rates) -> Option<(Shown, u64)> {
     let others = || {
         let shares = |p: &&Publisher| !p.screen.encodings().is_empty();
-        input
-            .publishers
-            .iter()
-            .filter(|p| p.participant != input.own)
-            .filter(shares)
+        input.publishers.iter().filter(|p| p.participant != input.own).filter(shares)
     };
-    let pinned = input
-        .screen_pin
-        .and_then(|pin| others().find(|p| p.participant == pin));
+    let pinned = input.screen_pin.and_then(|pin| others().find(|p| p.participant == pin));
     let sharer = pinned.or_else(|| others().max_by_key(|p| p.screen_order))?;
     let reserved = main.lowest().map_or(0, |e| main.bps(e).min(Q_BPS));
     let rates = sharer.screen;
     let fits = rates.best_within(rate_bps.saturating_sub(reserved));
     // A share is what the meeting is about: it may take the main picture's reserve.
     let encoding = fits.or_else(|| {
-        rates
-            .lowest()
-            .filter(|e| rates.bps(*e) <= rate_bps.saturating_mul(OVERSHOOT_MAX))
+        rates.lowest().filter(|e| rates.bps(*e) <= rate_bps.saturating_mul(OVERSHOOT_MAX))
     });
-    let shown = Shown {
-        participant: sharer.participant,
-        encoding,
-    };
+    let shown = Shown { participant: sharer.participant, encoding };
     Some((shown, encoding.map_or(0, |e| rates.bps(e))))
 }
 
@@ -342,10 +294,7 @@ fn choose_strip(
         // A source without a small encoding is passed over when it does not fit; smaller ones behind it may.
         if let Some(left) = budget_bps.checked_sub(camera.bps(encoding)) {
             budget_bps = left;
-            chosen.push(Shown {
-                participant: who,
-                encoding: Some(encoding),
-            });
+            chosen.push(Shown { participant: who, encoding: Some(encoding) });
         }
     }
     chosen
@@ -354,9 +303,7 @@ fn choose_strip(
 /// Puts `chosen` into the slots: who has a slot keeps it, the others fill free ones.
 fn assign(slots: &mut ArrayVec<Option<Shown>, STRIP_MAX>, chosen: &[Shown]) {
     for slot in slots.iter_mut() {
-        *slot = slot
-            .and_then(|s| chosen.iter().find(|c| c.participant == s.participant))
-            .copied();
+        *slot = slot.and_then(|s| chosen.iter().find(|c| c.participant == s.participant)).copied();
     }
     for shown in chosen {
         if slots.contains(&Some(*shown)) {

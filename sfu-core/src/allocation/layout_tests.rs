@@ -19,9 +19,7 @@ struct Scene {
 
 impl Scene {
     fn of(cameras: u32) -> Self {
-        let publishers = (0..cameras)
-            .map(|n| publisher(n, Rates::simulcast()))
-            .collect();
+        let publishers = (0..cameras).map(|n| publisher(n, Rates::simulcast())).collect();
         Self {
             layout: Layout::new(12),
             floor: Floor::default(),
@@ -55,25 +53,15 @@ impl Scene {
 }
 
 fn publisher(n: u32, camera: Rates) -> Publisher {
-    Publisher {
-        participant: p(n),
-        camera,
-        screen: Rates::NONE,
-        screen_order: 0,
-    }
+    Publisher { participant: p(n), camera, screen: Rates::NONE, screen_order: 0 }
 }
 
 fn strip(view: &View) -> Vec<u32> {
-    view.strip
-        .iter()
-        .flatten()
-        .map(|s| s.participant.0)
-        .collect()
+    view.strip.iter().flatten().map(|s| s.participant.0).collect()
 }
 
 fn main(view: &View) -> Option<(u32, Option<&'static str>)> {
-    view.main
-        .map(|s| (s.participant.0, s.encoding.map(Encoding::rid)))
+    view.main.map(|s| (s.participant.0, s.encoding.map(Encoding::rid)))
 }
 
 #[test]
@@ -81,12 +69,7 @@ fn the_default_is_the_speaker_large_and_twelve_small() {
     let view = Scene::of(20).spoke(&[7, 3, 15]).at(0);
     assert_eq!(main(&view), Some((7, Some("f"))));
     assert_eq!(strip(&view), [3, 15, 1, 2, 4, 5, 6, 8, 9, 10, 11, 12]);
-    assert!(
-        view.strip
-            .iter()
-            .flatten()
-            .all(|s| s.encoding == Some(Encoding::Q))
-    );
+    assert!(view.strip.iter().flatten().all(|s| s.encoding == Some(Encoding::Q)));
 }
 
 #[test]
@@ -196,41 +179,22 @@ fn a_share_too_large_for_the_rate_is_only_named() {
     scene.publishers[1].screen = Rates::NONE.with(Encoding::Q, 2_500_000);
     scene.kbps = 600;
     let view = scene.at(0);
-    assert_eq!(
-        view.screen,
-        Some(Shown {
-            participant: p(1),
-            encoding: None
-        })
-    );
+    assert_eq!(view.screen, Some(Shown { participant: p(1), encoding: None }));
     assert!(main(&view).is_some_and(|m| m.1 == Some("q")));
 }
 
 #[test]
 fn a_missing_encoding_is_replaced_by_the_nearest_lower_or_the_lowest() {
     let only = |e, bps| Rates::NONE.with(e, bps);
-    assert_eq!(
-        only(Encoding::Q, 0)
-            .with(Encoding::F, 0)
-            .nearest(Encoding::H),
-        Some(Encoding::Q)
-    );
+    assert_eq!(only(Encoding::Q, 0).with(Encoding::F, 0).nearest(Encoding::H), Some(Encoding::Q));
     assert_eq!(only(Encoding::H, 0).nearest(Encoding::Q), Some(Encoding::H));
     assert_eq!(Rates::NONE.nearest(Encoding::Q), None);
     let mut scene = Scene::of(3).spoke(&[1]);
     scene.publishers[1].camera = only(Encoding::Q, 2_000_000);
     scene.kbps = 1_500;
-    assert_eq!(
-        main(&scene.at(0)),
-        Some((1, Some("q"))),
-        "somewhat too large is shown"
-    );
+    assert_eq!(main(&scene.at(0)), Some((1, Some("q"))), "somewhat too large is shown");
     scene.kbps = 500;
-    assert_eq!(
-        main(&scene.at(10)),
-        Some((1, None)),
-        "four times too large is not"
-    );
+    assert_eq!(main(&scene.at(10)), Some((1, None)), "four times too large is not");
 }
 
 #[test]

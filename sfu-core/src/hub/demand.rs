@@ -91,19 +91,13 @@ impl Hub {
 
     /// Makes the feeds of one track on one link follow what that link wants.
     fn sync_feeds(&mut self, now: Now, port: PortId, id: TrackId) {
-        let Some(track) = self
-            .tracks
-            .get(&id)
-            .filter(|t| t.source != port && !id.kind.is_audio())
+        let Some(track) = self.tracks.get(&id).filter(|t| t.source != port && !id.kind.is_audio())
         else {
             return;
         };
         let rings = track.rings;
-        let wanted = self.ports[port.0]
-            .link()
-            .and_then(|l| l.wants.get(&id))
-            .copied()
-            .unwrap_or_default();
+        let wanted =
+            self.ports[port.0].link().and_then(|l| l.wants.get(&id)).copied().unwrap_or_default();
         for (i, ring) in rings.iter().enumerate() {
             let Some(ring) = *ring else { continue };
             if wanted.has(Encoding(i as u8)) {
@@ -120,11 +114,8 @@ impl Hub {
             return;
         }
         let listeners = self.ports.iter().any(|(_, p)| p.viewer().is_some());
-        let links: Vec<(usize, bool)> = self
-            .ports
-            .iter()
-            .filter_map(|(k, p)| p.link().map(|l| (k, l.voices)))
-            .collect();
+        let links: Vec<(usize, bool)> =
+            self.ports.iter().filter_map(|(k, p)| p.link().map(|l| (k, l.voices))).collect();
         for (key, _) in &links {
             let others = links.iter().any(|(k, voices)| k != key && *voices);
             let wants = self.wants_of(PortId(*key));
@@ -139,15 +130,8 @@ impl Hub {
             // One sequence for all ports of the hub: a port that replaces another after a new attachment goes on above it.
             self.demands += 1;
             link.demand_seq = self.demands;
-            let body = Body::Demand {
-                seq: link.demand_seq,
-                wants: asked.0,
-                voices: asked.1,
-            };
-            self.events.push(HubEvent::Send {
-                link: link.target,
-                body,
-            });
+            let body = Body::Demand { seq: link.demand_seq, wants: asked.0, voices: asked.1 };
+            self.events.push(HubEvent::Send { link: link.target, body });
         }
     }
 
@@ -165,10 +149,7 @@ impl Hub {
                 }
             }
             if !set.is_empty() {
-                wants.push(Want {
-                    track: *id,
-                    encodings: set,
-                });
+                wants.push(Want { track: *id, encodings: set });
             }
         }
         wants

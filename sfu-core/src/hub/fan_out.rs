@@ -51,11 +51,7 @@ impl Hub {
             slot.fan.again = true;
             return;
         }
-        slot.fan = super::table::Fan {
-            queued: true,
-            next: 0,
-            again: false,
-        };
+        slot.fan = super::table::Fan { queued: true, next: 0, again: false };
         if slot.track.kind.is_audio() {
             self.fan.voice.push_back(ring);
         } else {
@@ -120,14 +116,7 @@ impl Hub {
     }
 
     fn visit_slot(&mut self, key: SubKey, now: Now, io: &mut impl HubIo) -> Visit {
-        let Self {
-            subs,
-            ports,
-            table,
-            drops,
-            forwarded,
-            ..
-        } = self;
+        let Self { subs, ports, table, drops, forwarded, .. } = self;
         let Some(Sub::Slot(sub)) = subs.get_mut(key) else {
             return Visit::Done;
         };
@@ -173,15 +162,7 @@ impl Hub {
     }
 
     fn visit_feed(&mut self, key: SubKey, now: Now, io: &mut impl HubIo) -> Visit {
-        let Self {
-            subs,
-            ports,
-            table,
-            drops,
-            timers,
-            relayed,
-            ..
-        } = self;
+        let Self { subs, ports, table, drops, timers, relayed, .. } = self;
         let Some(Sub::Feed(feed)) = subs.get_mut(key) else {
             return Visit::Done;
         };
@@ -242,10 +223,7 @@ impl Hub {
         let Some(Sub::Slot(sub)) = self.subs.get_mut(key) else {
             return;
         };
-        let shown = sub
-            .forwarder
-            .current()
-            .map(|s| (s.track.participant, s.encoding));
+        let shown = sub.forwarder.current().map(|s| (s.track.participant, s.encoding));
         if sub.told == shown {
             return;
         }
@@ -253,11 +231,7 @@ impl Hub {
         let (port, slot) = (sub.port, sub.slot);
         if let Some(PortId(p)) = self.ports.contains(port.0).then_some(port) {
             let target = self.ports[p].target();
-            self.events.push(HubEvent::Slot {
-                target,
-                slot,
-                shown,
-            });
+            self.events.push(HubEvent::Slot { target, slot, shown });
         }
     }
 }

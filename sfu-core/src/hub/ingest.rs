@@ -43,9 +43,7 @@ impl Hub {
         facts: PacketFacts,
         rtp: &[u8],
     ) -> Result<(), DropReason> {
-        let ring = self
-            .flow_ring(port, flow)
-            .inspect_err(|r| self.drops.count(*r))?;
+        let ring = self.flow_ring(port, flow).inspect_err(|r| self.drops.count(*r))?;
         let Some(slot) = self.table.get(ring) else {
             return Err(DropReason::UnknownFlow);
         };
@@ -59,31 +57,19 @@ impl Hub {
     }
 
     fn flow_ring(&self, port: PortId, flow: FlowId) -> Result<RingKey, DropReason> {
-        let link = self
-            .ports
-            .get(port.0)
-            .and_then(|p| p.link())
-            .ok_or(DropReason::WrongPort)?;
-        link.flows_in
-            .get(&flow)
-            .copied()
-            .ok_or(DropReason::UnknownFlow)
+        let link = self.ports.get(port.0).and_then(|p| p.link()).ok_or(DropReason::WrongPort)?;
+        link.flows_in.get(&flow).copied().ok_or(DropReason::UnknownFlow)
     }
 
     fn accept(&mut self, now: Now, port: PortId, packet: &Packet<'_>) -> Result<(), DropReason> {
-        let track = self
-            .tracks
-            .get_mut(&packet.track)
-            .ok_or(DropReason::UnknownSource)?;
+        let track = self.tracks.get_mut(&packet.track).ok_or(DropReason::UnknownSource)?;
         if track.source != port {
             return Err(DropReason::WrongPort);
         }
         if track.muted {
             return Err(DropReason::Muted);
         }
-        let ring = track
-            .ring(packet.encoding)
-            .ok_or(DropReason::UnknownSource)?;
+        let ring = track.ring(packet.encoding).ok_or(DropReason::UnknownSource)?;
         if packet.track.kind == TrackKind::Mic {
             return self.accept_voice(now, port, ring, packet);
         }
@@ -109,10 +95,7 @@ impl Hub {
     ) -> Result<(), DropReason> {
         let voice = packet.track.participant;
         let from_below = !matches!(
-            self.ports
-                .get(port.0)
-                .and_then(|p| p.link())
-                .map(|l| l.direction),
+            self.ports.get(port.0).and_then(|p| p.link()).map(|l| l.direction),
             Some(Direction::Up)
         );
         let Some(track) = self.tracks.get_mut(&packet.track) else {
@@ -169,11 +152,8 @@ impl Hub {
         };
         let offset_us = viewer.clock.on_report(now, ntp);
         let (track, encoding) = source;
-        let ring = self
-            .tracks
-            .get(&track)
-            .filter(|t| t.source == port)
-            .and_then(|t| t.ring(encoding));
+        let ring =
+            self.tracks.get(&track).filter(|t| t.source == port).and_then(|t| t.ring(encoding));
         if let Some(slot) = ring.and_then(|r| self.table.get_mut(r)) {
             slot.clock.on_report(ntp, rtp, offset_us);
         }
@@ -232,12 +212,7 @@ impl Hub {
         let Some(super::subs::Sub::Slot(sub)) = self.subs.get(key) else {
             return;
         };
-        if let Some(ring) = sub
-            .forwarder
-            .current()
-            .or(sub.forwarder.wanted())
-            .map(|s| s.ring)
-        {
+        if let Some(ring) = sub.forwarder.current().or(sub.forwarder.wanted()).map(|s| s.ring) {
             self.request_key(ring, now.mono);
         }
     }
@@ -251,15 +226,11 @@ impl Hub {
             return;
         }
         let flows = slot.ring.keyframe_start(now).is_some();
-        let from_link = self
-            .ports
-            .get(slot.source.0)
-            .is_some_and(|p| p.link().is_some());
+        let from_link = self.ports.get(slot.source.0).is_some_and(|p| p.link().is_some());
         if from_link && !flows {
             // The demand that goes out with this turn starts a feed there, from its cache: asking now would only
             // cost the publisher a key frame. Ask when nothing came.
-            self.timers
-                .arm_by(Due::Key(ring), now + super::KEY_RETRY.max(self.link_rtt));
+            self.timers.arm_by(Due::Key(ring), now + super::KEY_RETRY.max(self.link_rtt));
         } else {
             self.request_key(ring, now);
         }
@@ -294,8 +265,7 @@ impl Hub {
         };
         let rtt = source.link().map(|_| self.link_rtt).unwrap_or_default();
         if slot.wanted_key {
-            self.timers
-                .arm_by(Due::Key(ring), now + super::KEY_RETRY.max(rtt));
+            self.timers.arm_by(Due::Key(ring), now + super::KEY_RETRY.max(rtt));
         }
         if !slot.arbiter.request(now, rtt) {
             return;
@@ -307,11 +277,7 @@ impl Hub {
                 link: target,
                 body: relay_proto::control::Body::Keyframe { track, encoding },
             },
-            None => HubEvent::Keyframe {
-                peer: target,
-                kind: track.kind,
-                encoding,
-            },
+            None => HubEvent::Keyframe { peer: target, kind: track.kind, encoding },
         });
     }
 

@@ -242,40 +242,28 @@ impl Hub {
 
     /// Adds the link with the owner's key `target`: it is told of all tracks, and asked for what is wanted.
     pub fn add_link(&mut self, now: Now, target: usize, direction: Direction) -> PortId {
-        let port = PortId(
-            self.ports
-                .insert(Port::Link(port::LinkPort::new(target, direction))),
-        );
+        let port = PortId(self.ports.insert(Port::Link(port::LinkPort::new(target, direction))));
         let tracks: Vec<TrackId> = self.tracks.keys().copied().collect();
         for track in tracks {
             self.announce_to(port, track);
         }
         self.demand_dirty = true;
-        self.timers
-            .arm(Due::Reports(port.0), now.mono + reports::REPORT_INTERVAL);
+        self.timers.arm(Due::Reports(port.0), now.mono + reports::REPORT_INTERVAL);
         port
     }
 
     /// Removes a port: its tracks are withdrawn, its subscriptions end.
     pub fn remove_port(&mut self, now: Now, port: PortId) {
-        let tracks: Vec<TrackId> = self
-            .tracks
-            .iter()
-            .filter(|(_, t)| t.source == port)
-            .map(|(id, _)| *id)
-            .collect();
+        let tracks: Vec<TrackId> =
+            self.tracks.iter().filter(|(_, t)| t.source == port).map(|(id, _)| *id).collect();
         for track in tracks {
             self.withdraw(now, track);
         }
         let subs: Vec<SubKey> = match self.ports.get(port.0) {
             Some(Port::Link(link)) => link.feeds.values().copied().collect(),
-            Some(Port::Peer(v)) => v
-                .audio
-                .iter()
-                .chain(&v.video)
-                .chain(&v.screen)
-                .map(|(_, sub)| *sub)
-                .collect(),
+            Some(Port::Peer(v)) => {
+                v.audio.iter().chain(&v.video).chain(&v.screen).map(|(_, sub)| *sub).collect()
+            }
             None => return,
         };
         for sub in subs {

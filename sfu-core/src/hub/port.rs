@@ -24,7 +24,10 @@ pub enum Direction {
 
 /// What is behind a port. `target` is the owner's own key (a peer, a link), handed back with every packet.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "a slab of mostly peers: a box would cost a miss a visit")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a slab of mostly peers: a box would cost a miss a visit"
+)]
 pub(super) enum Port {
     Peer(Viewer),
     Link(LinkPort),

@@ -19,27 +19,18 @@ impl Hub {
         match self.ports.get(port.0) {
             Some(Port::Link(link)) => self.pending_reports.extend(link.feeds.values()),
             Some(Port::Peer(v)) => {
-                let subs = v
-                    .audio
-                    .iter()
-                    .chain(&v.video)
-                    .chain(&v.screen)
-                    .map(|(_, sub)| *sub);
+                let subs = v.audio.iter().chain(&v.video).chain(&v.screen).map(|(_, sub)| *sub);
                 self.pending_reports.extend(subs);
             }
             None => return,
         }
-        self.timers
-            .arm(Due::Reports(port.0), now.mono + REPORT_INTERVAL);
+        self.timers.arm(Due::Reports(port.0), now.mono + REPORT_INTERVAL);
     }
 
     /// A feed began: its first report goes out with the next slice.
     pub(super) fn report_feed(&mut self, ring: RingKey, port: PortId, _now: Instant) {
-        let key = self
-            .ports
-            .get(port.0)
-            .and_then(Port::link)
-            .and_then(|l| l.feeds.get(&ring).copied());
+        let key =
+            self.ports.get(port.0).and_then(Port::link).and_then(|l| l.feeds.get(&ring).copied());
         self.pending_reports.extend(key);
     }
 
@@ -54,13 +45,8 @@ impl Hub {
                 };
                 if let Some(rtp) = slot.clock.rtp_at(now.wall) {
                     let ssrc = ssrc_of(slot.track, slot.encoding);
-                    let report = LinkSenderReport {
-                        ssrc,
-                        ntp: now.wall,
-                        rtp,
-                        packets: 0,
-                        octets: 0,
-                    };
+                    let report =
+                        LinkSenderReport { ssrc, ntp: now.wall, rtp, packets: 0, octets: 0 };
                     io.link_report(now, port.target(), slot.flow, report);
                 }
             }

@@ -11,7 +11,10 @@ use std::time::Instant;
 pub(super) type SubKey = usize;
 
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "a slab of mostly slots: a box would cost a miss a visit")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a slab of mostly slots: a box would cost a miss a visit"
+)]
 pub(super) enum Sub {
     Slot(SlotSub),
     Feed(FeedSub),
@@ -62,18 +65,10 @@ impl Hub {
             rings[2] = None;
         }
         let old = std::mem::replace(&mut slot.listed, rings);
-        for ring in old
-            .into_iter()
-            .flatten()
-            .filter(|r| !rings.contains(&Some(*r)))
-        {
+        for ring in old.into_iter().flatten().filter(|r| !rings.contains(&Some(*r))) {
             self.unlist(ring, key);
         }
-        for ring in rings
-            .into_iter()
-            .flatten()
-            .filter(|r| !old.contains(&Some(*r)))
-        {
+        for ring in rings.into_iter().flatten().filter(|r| !old.contains(&Some(*r))) {
             self.list(ring, key);
         }
     }
@@ -148,14 +143,8 @@ impl Hub {
         };
         slot.feeds += 1;
         let is_voice = slot.track.kind.is_audio();
-        let key = self.subs.insert(Sub::Feed(FeedSub {
-            port,
-            ring,
-            cursor,
-            replay,
-            packets: 0,
-            pushed,
-        }));
+        let key =
+            self.subs.insert(Sub::Feed(FeedSub { port, ring, cursor, replay, packets: 0, pushed }));
         link.feeds.insert(ring, key);
         self.list(ring, key);
         self.report_feed(ring, port, now);
@@ -166,11 +155,8 @@ impl Hub {
 
     /// Ends a feed.
     pub(super) fn unfeed(&mut self, port: PortId, ring: RingKey) {
-        let key = self
-            .ports
-            .get(port.0)
-            .and_then(|p| p.link())
-            .and_then(|l| l.feeds.get(&ring).copied());
+        let key =
+            self.ports.get(port.0).and_then(|p| p.link()).and_then(|l| l.feeds.get(&ring).copied());
         if let Some(key) = key {
             self.drop_sub(key);
         }

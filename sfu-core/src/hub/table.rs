@@ -96,10 +96,7 @@ impl RingTable {
     pub(super) fn insert(&mut self, make: impl FnOnce(RingKey) -> RingSlot) -> RingKey {
         self.made = self.made.wrapping_add(1);
         let entry = self.slots.vacant_entry();
-        let key = RingKey {
-            index: entry.key() as u32,
-            generation: self.made,
-        };
+        let key = RingKey { index: entry.key() as u32, generation: self.made };
         entry.insert(make(key));
         key
     }
@@ -111,15 +108,11 @@ impl RingTable {
     }
 
     pub(super) fn get(&self, key: RingKey) -> Option<&RingSlot> {
-        self.slots
-            .get(key.index as usize)
-            .filter(|slot| slot.key == key)
+        self.slots.get(key.index as usize).filter(|slot| slot.key == key)
     }
 
     pub(super) fn get_mut(&mut self, key: RingKey) -> Option<&mut RingSlot> {
-        self.slots
-            .get_mut(key.index as usize)
-            .filter(|slot| slot.key == key)
+        self.slots.get_mut(key.index as usize).filter(|slot| slot.key == key)
     }
 }
 

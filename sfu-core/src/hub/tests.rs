@@ -20,11 +20,24 @@ impl HubIo for Wire {
     fn is_full(&self) -> bool {
         self.slots.len() + self.links.len() >= self.room
     }
-    fn slot(&mut self, _: Now, target: usize, slot: u16, p: &SlotPacket<'_>) -> Result<(), DropReason> {
+    fn slot(
+        &mut self,
+        _: Now,
+        target: usize,
+        slot: u16,
+        p: &SlotPacket<'_>,
+    ) -> Result<(), DropReason> {
         self.slots.push((target, slot, (p.csrc, p.seq, p.timestamp, p.payload.to_vec())));
         Ok(())
     }
-    fn link(&mut self, _: Now, target: usize, flow: FlowId, codec: Codec, p: &Packet<'_>) -> Result<(), DropReason> {
+    fn link(
+        &mut self,
+        _: Now,
+        target: usize,
+        flow: FlowId,
+        codec: Codec,
+        p: &Packet<'_>,
+    ) -> Result<(), DropReason> {
         let mut buf = [0; 1_500];
         let len = write_link_rtp(p, codec, &mut buf).unwrap();
         self.links.push((target, flow, p.facts, buf[..len].to_vec()));
@@ -52,9 +65,14 @@ struct Tree {
 
 impl Tree {
     fn new(hubs: usize) -> Self {
-        let hubs = (1..=hubs).map(|n| (Hub::new(NodeId(n as u32), n as u64), FlowIds::default())).collect();
+        let hubs = (1..=hubs)
+            .map(|n| (Hub::new(NodeId(n as u32), n as u64), FlowIds::default()))
+            .collect();
         Self {
-            now: Now { mono: Instant::now(), wall: NtpTime::from_unix(Duration::from_secs(1_800_000_000)) },
+            now: Now {
+                mono: Instant::now(),
+                wall: NtpTime::from_unix(Duration::from_secs(1_800_000_000)),
+            },
             hubs,
             wires: Vec::new(),
             flows: BTreeMap::new(),
@@ -109,7 +127,9 @@ impl Tree {
                 let (peer, flows) = &mut self.hubs[to];
                 peer.handle_link(self.now, port, &body, flows).unwrap();
             }
-            HubEvent::Keyframe { peer, kind, encoding } => self.keyframes.push((hub, peer, kind, encoding)),
+            HubEvent::Keyframe { peer, kind, encoding } => {
+                self.keyframes.push((hub, peer, kind, encoding))
+            }
             HubEvent::FlowOpened { link, flow, port } => {
                 self.flows.insert((hub, link, flow), port);
             }
@@ -126,7 +146,11 @@ impl Tree {
         }
         for (link, flow, facts, rtp) in wire.links {
             let (to, port) = self.other_end(hub, link);
-            assert_eq!(self.flows.get(&(to, link, flow)), Some(&port), "announced before it is sent");
+            assert_eq!(
+                self.flows.get(&(to, link, flow)),
+                Some(&port),
+                "announced before it is sent"
+            );
             *self.crossed.entry((hub, link)).or_default() += 1;
             let _ = self.hubs[to].0.ingest_link(self.now, port, flow, facts, &rtp);
         }
@@ -183,8 +207,15 @@ impl Tree {
         for encoding in [Encoding::Q, Encoding::H, Encoding::F] {
             // VP8: extended, picture id of 15 bits, TL0 index, temporal id; then the first payload byte (P = 0: key).
             let payload = vec![
-                0x90, 0xe0, 0x80 | (frame >> 8) as u8, frame as u8, frame as u8, 0x00,
-                u8::from(!key), encoding.0, who.target as u8,
+                0x90,
+                0xe0,
+                0x80 | (frame >> 8) as u8,
+                frame as u8,
+                frame as u8,
+                0x00,
+                u8::from(!key),
+                encoding.0,
+                who.target as u8,
             ];
             let facts = PacketFacts {
                 class: Class::Base,
@@ -283,10 +314,12 @@ fn at_most_three_voices_go_up_and_four_come_down() {
         }
         tree.pass(20);
         let up = tree.hubs[0].0.flows().filter(|f| f.1.kind == TrackKind::Mic).count();
-        let down = tree.hubs[1].0.flows().filter(|f| f.0 == 1 && f.1.kind == TrackKind::Mic).count();
+        let down =
+            tree.hubs[1].0.flows().filter(|f| f.0 == 1 && f.1.kind == TrackKind::Mic).count();
         assert!(up <= 3 && down <= 4, "round {round}: {up} up, {down} down");
     }
-    let voices: std::collections::BTreeSet<_> = tree.heard_by(&listener).iter().map(|(_, s)| s.0).collect();
+    let voices: std::collections::BTreeSet<_> =
+        tree.heard_by(&listener).iter().map(|(_, s)| s.0).collect();
     assert!(voices.len() >= 3, "{voices:?}");
 }
 
@@ -324,7 +357,10 @@ fn a_viewer_who_joins_late_gets_a_picture_from_the_cache_without_a_new_key_frame
     let asked = of_alice(&tree);
     let carol = tree.join(2, 3);
     tree.pass(400);
-    assert!(tree.heard_by(&carol).iter().any(|(slot, seen)| *slot == 3 && seen.3[6] == 0), "the cached key frame");
+    assert!(
+        tree.heard_by(&carol).iter().any(|(slot, seen)| *slot == 3 && seen.3[6] == 0),
+        "the cached key frame"
+    );
     assert_eq!(of_alice(&tree), asked, "and the publisher was not asked");
 }
 

@@ -86,10 +86,7 @@ mod tests {
         assert_eq!(timers.next(), Some(t + Duration::from_millis(10)));
         timers.disarm(Due::Replay(1));
         assert_eq!(timers.pop_due(t + Duration::from_millis(19)), None);
-        assert_eq!(
-            timers.pop_due(t + Duration::from_millis(20)),
-            Some(Due::Voices)
-        );
+        assert_eq!(timers.pop_due(t + Duration::from_millis(20)), Some(Due::Voices));
         assert_eq!(timers.next(), None);
     }
 }

@@ -49,10 +49,8 @@ impl Hub {
             }
             self.withdraw(now, track);
         }
-        let infos: Vec<(Encoding, u32, Option<relay_proto::FlowId>)> = encodings
-            .iter()
-            .map(|e| (e, expected_bps(track.kind, e, encodings), None))
-            .collect();
+        let infos: Vec<(Encoding, u32, Option<relay_proto::FlowId>)> =
+            encodings.iter().map(|e| (e, expected_bps(track.kind, e, encodings), None)).collect();
         self.add_track(now, port, track, codec, Vec::new(), &infos, flows)
     }
 
@@ -115,26 +113,14 @@ impl Hub {
             let link = self.ports.get_mut(port.0).and_then(Port::link_mut);
             if let (Some(flow), Some(link)) = (flow_in, link) {
                 link.flows_in.insert(*flow, key);
-                self.events.push(HubEvent::FlowOpened {
-                    link: link.target,
-                    flow: *flow,
-                    port,
-                });
+                self.events.push(HubEvent::FlowOpened { link: link.target, flow: *flow, port });
             }
         }
         let push = PushTimer::new();
         self.tracks_made += 1;
         let order = self.tracks_made;
-        let track = Track {
-            codec,
-            source: port,
-            hops,
-            rings,
-            loudness: None,
-            push,
-            order,
-            muted: false,
-        };
+        let track =
+            Track { codec, source: port, hops, rings, loudness: None, push, order, muted: false };
         self.tracks.insert(id, track);
         self.announce_to_links(id);
         if id.kind == TrackKind::Mic {
@@ -199,16 +185,12 @@ impl Hub {
                 .collect();
             for flow in closed {
                 link.flows_in.remove(&flow);
-                self.events
-                    .push(HubEvent::FlowClosed { link: target, flow });
+                self.events.push(HubEvent::FlowClosed { link: target, flow });
             }
         }
         for (key, port) in &self.ports {
             if let (Some(link), true) = (port.link(), PortId(key) != track.source) {
-                self.events.push(HubEvent::Send {
-                    link: link.target,
-                    body: Body::Withdraw(id),
-                });
+                self.events.push(HubEvent::Send { link: link.target, body: Body::Withdraw(id) });
             }
         }
         self.demand_dirty = true;
@@ -245,12 +227,8 @@ impl Hub {
 
     /// Tells every link but the track's own about it.
     fn announce_to_links(&mut self, id: TrackId) {
-        let links: Vec<usize> = self
-            .ports
-            .iter()
-            .filter(|(_, p)| p.link().is_some())
-            .map(|(k, _)| k)
-            .collect();
+        let links: Vec<usize> =
+            self.ports.iter().filter(|(_, p)| p.link().is_some()).map(|(k, _)| k).collect();
         for key in links {
             self.announce_to(PortId(key), id);
         }
@@ -258,21 +236,16 @@ impl Hub {
 
     /// Tells one link about a track, unless it came from there or has made its hops.
     pub(super) fn announce_to(&mut self, port: PortId, id: TrackId) {
-        let (Some(track), Some(link)) = (
-            self.tracks.get(&id),
-            self.ports.get(port.0).and_then(Port::link),
-        ) else {
+        let (Some(track), Some(link)) =
+            (self.tracks.get(&id), self.ports.get(port.0).and_then(Port::link))
+        else {
             return;
         };
         let picture_off = track.muted && !id.kind.is_audio();
         if track.source == port || track.hops.len() >= HOPS_MAX || picture_off {
             return;
         }
-        let encodings = track
-            .rings
-            .iter()
-            .flatten()
-            .filter_map(|r| self.table.get(*r));
+        let encodings = track.rings.iter().flatten().filter_map(|r| self.table.get(*r));
         let encodings = encodings
             .map(|s| EncodingInfo {
                 encoding: s.encoding,
@@ -281,16 +254,8 @@ impl Hub {
             })
             .collect();
         let hops = track.hops.iter().copied().chain([self.node]).collect();
-        let announce = Announce {
-            track: id,
-            codec: track.codec,
-            encodings,
-            hops,
-        };
-        self.events.push(HubEvent::Send {
-            link: link.target,
-            body: Body::Announce(announce),
-        });
+        let announce = Announce { track: id, codec: track.codec, encodings, hops };
+        self.events.push(HubEvent::Send { link: link.target, body: Body::Announce(announce) });
     }
 
     /// The owner of a track silenced it, or spoke up again.
@@ -321,7 +286,9 @@ impl Hub {
             self.demands_of_links(now, id);
             return;
         }
-        let Some((source, rings)) = self.tracks.get(&id).map(|t| (t.source, t.rings)) else { return };
+        let Some((source, rings)) = self.tracks.get(&id).map(|t| (t.source, t.rings)) else {
+            return;
+        };
         let links = self.ports.iter().filter_map(|(k, p)| p.link().map(|l| (PortId(k), l.target)));
         let links: Vec<_> = links.filter(|(port, _)| *port != source).collect();
         for (port, link) in links {

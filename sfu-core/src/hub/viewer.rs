@@ -71,8 +71,7 @@ impl Hub {
         };
         let port = PortId(self.ports.insert(Port::Peer(viewer)));
         self.demand_dirty = true;
-        self.timers
-            .arm(Due::Reports(port.0), now.mono + reports::REPORT_INTERVAL);
+        self.timers.arm(Due::Reports(port.0), now.mono + reports::REPORT_INTERVAL);
         self.set_slots(now, port, slots);
         port
     }
@@ -84,11 +83,7 @@ impl Hub {
         };
         let known = viewer.audio.len() + viewer.video.len() + usize::from(viewer.screen.is_some());
         for (i, kind) in slots.iter().enumerate().skip(known) {
-            let media = if *kind == ViewerSlot::Audio {
-                SlotKind::Audio
-            } else {
-                SlotKind::Video
-            };
+            let media = if *kind == ViewerSlot::Audio { SlotKind::Audio } else { SlotKind::Video };
             let numbers = self.draw();
             let sub = self.subs.insert(Sub::Slot(SlotSub {
                 port,
@@ -116,9 +111,7 @@ impl Hub {
             }
         }
         if let Some(viewer) = self.ports.get_mut(port.0).and_then(Port::viewer_mut) {
-            viewer
-                .layout
-                .set_strip_slots(viewer.video.len().saturating_sub(1));
+            viewer.layout.set_strip_slots(viewer.video.len().saturating_sub(1));
         }
         self.sync_slots(now, port);
     }
@@ -165,12 +158,8 @@ impl Hub {
     /// Everybody's layout may have to change.
     pub(super) fn queue_layouts(&mut self) {
         self.publishers_dirty = true;
-        let peers: Vec<usize> = self
-            .ports
-            .iter()
-            .filter(|(_, p)| p.viewer().is_some())
-            .map(|(k, _)| k)
-            .collect();
+        let peers: Vec<usize> =
+            self.ports.iter().filter(|(_, p)| p.viewer().is_some()).map(|(k, _)| k).collect();
         for key in peers {
             self.queue_layout(PortId(key));
         }
@@ -209,24 +198,13 @@ impl Hub {
     fn list_publishers(&self) -> Vec<Publisher> {
         let mut list: Vec<(u64, Publisher)> = Vec::new();
         for (id, track) in self.tracks.iter().filter(|(id, _)| !id.kind.is_audio()) {
-            let rates = if track.muted {
-                Rates::NONE
-            } else {
-                self.rates(track.rings)
-            };
-            let at = list
-                .iter()
-                .position(|(_, p)| p.participant == id.participant);
+            let rates = if track.muted { Rates::NONE } else { self.rates(track.rings) };
+            let at = list.iter().position(|(_, p)| p.participant == id.participant);
             let at = at.unwrap_or_else(|| {
                 let (camera, screen) = (Rates::NONE, Rates::NONE);
                 list.push((
                     track.order,
-                    Publisher {
-                        participant: id.participant,
-                        camera,
-                        screen,
-                        screen_order: 0,
-                    },
+                    Publisher { participant: id.participant, camera, screen, screen_order: 0 },
                 ));
                 list.len() - 1
             });
@@ -244,20 +222,13 @@ impl Hub {
     }
 
     fn rates(&self, rings: [Option<RingKey>; Encoding::MAX_PER_TRACK]) -> Rates {
-        let slots = rings.into_iter().flatten().filter_map(|r| self.table.get(r)).filter(|s| !s.absent);
-        slots.fold(Rates::NONE, |rates, s| {
-            rates.with(s.encoding, s.bitrate_bps)
-        })
+        let slots =
+            rings.into_iter().flatten().filter_map(|r| self.table.get(r)).filter(|s| !s.absent);
+        slots.fold(Rates::NONE, |rates, s| rates.with(s.encoding, s.bitrate_bps))
     }
 
     fn apply_layout(&mut self, now: Now, port: PortId) {
-        let Self {
-            ports,
-            publishers,
-            floor,
-            timers,
-            ..
-        } = self;
+        let Self { ports, publishers, floor, timers, .. } = self;
         let Some(viewer) = ports.get_mut(port.0).and_then(Port::viewer_mut) else {
             return;
         };
@@ -298,10 +269,7 @@ impl Hub {
     /// another encoding of the same source stands in, if that one has a key frame.
     fn show(&mut self, now: Now, key: SubKey, shown: Option<Shown>, kind: TrackKind) {
         let track = shown.and_then(|s| {
-            let id = TrackId {
-                participant: s.participant,
-                kind,
-            };
+            let id = TrackId { participant: s.participant, kind };
             let track = self.tracks.get(&id)?;
             Some((id, track.ring(s.encoding?)?, track.rings))
         });
@@ -314,22 +282,15 @@ impl Hub {
         }
         let showing = sub.forwarder.current().map(|s| s.track);
         let ready = |ring: RingKey| {
-            self.table
-                .get(ring)
-                .is_some_and(|s| s.ring.keyframe_start(now.mono).is_some())
+            self.table.get(ring).is_some_and(|s| s.ring.keyframe_start(now.mono).is_some())
         };
         let target = match track {
             None => None,
             Some((_, ring, _)) if ready(ring) => Some(ring),
             Some((id, _, _)) if showing == Some(id) => sub.forwarder.current().map(|s| s.ring),
-            Some((_, ring, rings)) => Some(
-                rings
-                    .into_iter()
-                    .flatten()
-                    .rev()
-                    .find(|r| ready(*r))
-                    .unwrap_or(ring),
-            ),
+            Some((_, ring, rings)) => {
+                Some(rings.into_iter().flatten().rev().find(|r| ready(*r)).unwrap_or(ring))
+            }
         };
         let source = target.and_then(|r| self.source_ref(r));
         let waits = desired.filter(|r| !ready(*r));
@@ -367,11 +328,7 @@ impl Hub {
     /// The subscription behind a slot of a peer.
     pub(super) fn slot_sub(&self, port: PortId, slot: u16) -> Option<SubKey> {
         let viewer = self.ports.get(port.0).and_then(Port::viewer)?;
-        let mut all = viewer
-            .audio
-            .iter()
-            .chain(&viewer.video)
-            .chain(&viewer.screen);
+        let mut all = viewer.audio.iter().chain(&viewer.video).chain(&viewer.screen);
         all.find(|(s, _)| *s == slot).map(|(_, sub)| *sub)
     }
 }

@@ -23,16 +23,8 @@ impl Hub {
             match &self.ports[key] {
                 Port::Peer(_) => self.sync_listener(now, PortId(key), &heard, fresh),
                 Port::Link(link) => {
-                    let voices = if link.direction == Direction::Up {
-                        &upward
-                    } else {
-                        &heard
-                    };
-                    let voices = if link.voices {
-                        voices.clone()
-                    } else {
-                        ArrayVec::new()
-                    };
+                    let voices = if link.direction == Direction::Up { &upward } else { &heard };
+                    let voices = if link.voices { voices.clone() } else { ArrayVec::new() };
                     self.sync_link_voices(now.mono, PortId(key), &voices, fresh);
                 }
             }
@@ -40,10 +32,7 @@ impl Hub {
     }
 
     fn mic_ring(&self, voice: ParticipantId) -> Option<(RingKey, PortId)> {
-        let track = self.tracks.get(&TrackId {
-            participant: voice,
-            kind: TrackKind::Mic,
-        })?;
+        let track = self.tracks.get(&TrackId { participant: voice, kind: TrackKind::Mic })?;
         Some((track.ring(Encoding::Q)?, track.source))
     }
 
@@ -63,25 +52,16 @@ impl Hub {
         let Some(link) = self.ports.get(port.0).and_then(|p| p.link()) else {
             return;
         };
-        let is_voice = |ring: &RingKey| {
-            self.table
-                .get(*ring)
-                .is_some_and(|s| s.track.kind.is_audio())
-        };
-        let gone: Vec<RingKey> = link
-            .feeds
-            .keys()
-            .filter(|r| is_voice(r) && !wanted.contains(r))
-            .copied()
-            .collect();
+        let is_voice =
+            |ring: &RingKey| self.table.get(*ring).is_some_and(|s| s.track.kind.is_audio());
+        let gone: Vec<RingKey> =
+            link.feeds.keys().filter(|r| is_voice(r) && !wanted.contains(r)).copied().collect();
         for ring in gone {
             self.unfeed(port, ring);
         }
         for ring in wanted {
             let head = self.table.get(ring).map_or(0, |s| s.ring.head());
-            let from = fresh
-                .filter(|(r, _)| *r == ring)
-                .map_or(head, |(_, arrival)| arrival);
+            let from = fresh.filter(|(r, _)| *r == ring).map_or(head, |(_, arrival)| arrival);
             self.feed(port, ring, Some(from), false, now);
         }
     }
@@ -113,9 +93,7 @@ impl Hub {
             let Some((_, sub)) = viewer.and_then(|v| v.audio.get(i).copied()) else {
                 continue;
             };
-            let ring = after[i]
-                .and_then(|voice| self.mic_ring(voice))
-                .map(|(ring, _)| ring);
+            let ring = after[i].and_then(|voice| self.mic_ring(voice)).map(|(ring, _)| ring);
             self.seat(now, sub, ring, fresh);
         }
     }
@@ -123,12 +101,8 @@ impl Hub {
     /// Puts the voice of `ring` into an audio slot, from its first loud packet where that is known.
     fn seat(&mut self, now: Now, sub: usize, ring: Option<RingKey>, fresh: Option<(RingKey, u64)>) {
         let source = ring.and_then(|r| self.source_ref(r));
-        let head = ring
-            .and_then(|r| self.table.get(r))
-            .map_or(0, |s| s.ring.head());
-        let from = fresh
-            .filter(|(r, _)| Some(*r) == ring)
-            .map_or(head, |(_, arrival)| arrival);
+        let head = ring.and_then(|r| self.table.get(r)).map_or(0, |s| s.ring.head());
+        let from = fresh.filter(|(r, _)| Some(*r) == ring).map_or(head, |(_, arrival)| arrival);
         let Some(Sub::Slot(slot)) = self.subs.get_mut(sub) else {
             return;
         };
@@ -159,10 +133,7 @@ impl Hub {
     /// Somebody has spoken long enough that their picture may be wanted in a moment: sends it ahead on every link
     /// that listens, or withdraws it.
     pub(super) fn apply_push(&mut self, voice: ParticipantId, push: Push, now: Now) {
-        let camera = TrackId {
-            participant: voice,
-            kind: TrackKind::Camera,
-        };
+        let camera = TrackId { participant: voice, kind: TrackKind::Camera };
         let Some(track) = self.tracks.get(&camera).filter(|t| !t.muted) else {
             return;
         };
@@ -183,8 +154,7 @@ impl Hub {
             }
         }
         if push == Push::Start {
-            self.timers
-                .arm(Due::Push(ring), now.mono + crate::speakers::push::PUSH_FOR);
+            self.timers.arm(Due::Push(ring), now.mono + crate::speakers::push::PUSH_FOR);
         }
     }
 
@@ -203,12 +173,8 @@ impl Hub {
 
     /// The time of a push is over on all links.
     pub(super) fn push_over(&mut self, ring: RingKey) {
-        let links: Vec<usize> = self
-            .ports
-            .iter()
-            .filter(|(_, p)| p.link().is_some())
-            .map(|(key, _)| key)
-            .collect();
+        let links: Vec<usize> =
+            self.ports.iter().filter(|(_, p)| p.link().is_some()).map(|(key, _)| key).collect();
         for key in links {
             self.withdraw_push(PortId(key), ring);
         }

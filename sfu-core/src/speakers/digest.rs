@@ -27,11 +27,7 @@ enum Standing {
     /// Of a local microphone, as of its newest packet.
     Local(Loudness),
     /// Said by a child.
-    Child {
-        from: NodeId,
-        at: Instant,
-        level: SpeakerLevel,
-    },
+    Child { from: NodeId, at: Instant, level: SpeakerLevel },
 }
 
 /// A voice that spoke within the last second.
@@ -80,21 +76,10 @@ impl Voice {
                 let silent = Duration::from_millis(level.silent_ms.into());
                 let ages = *at + CHILD_AGES_AFTER;
                 let leaves = *at + LEAVES_AFTER.saturating_sub(silent);
-                (
-                    ages,
-                    if silent.is_zero() {
-                        ages
-                    } else {
-                        leaves.min(ages)
-                    },
-                )
+                (ages, if silent.is_zero() { ages } else { leaves.min(ages) })
             }
         };
-        Some(if silent > after {
-            silent.min(leaves)
-        } else {
-            leaves
-        })
+        Some(if silent > after { silent.min(leaves) } else { leaves })
     }
 }
 
@@ -159,18 +144,8 @@ impl DigestSource {
         self.forget_child(from);
         for level in digest.iter().take(DIGEST_MAX) {
             self.voices.retain(|v| v.who != level.participant);
-            let standing = Standing::Child {
-                from,
-                at: now.mono,
-                level: *level,
-            };
-            self.follow(
-                now,
-                Voice {
-                    who: level.participant,
-                    standing,
-                },
-            );
+            let standing = Standing::Child { from, at: now.mono, level: *level };
+            self.follow(now, Voice { who: level.participant, standing });
         }
     }
 
@@ -216,10 +191,8 @@ impl DigestSource {
             self.voices.iter().filter_map(|v| v.level(now)).collect();
         levels.sort_unstable_by_key(|l| (l.silent_ms, Reverse(l.loudness), l.participant));
         levels.truncate(DIGEST_MAX);
-        let ranking: ArrayVec<Rank, DIGEST_MAX> = levels
-            .iter()
-            .map(|l| (l.participant, l.silent_ms == 0))
-            .collect();
+        let ranking: ArrayVec<Rank, DIGEST_MAX> =
+            levels.iter().map(|l| (l.participant, l.silent_ms == 0)).collect();
         if ranking == self.sent && self.refresh_at().is_none_or(|at| now.mono < at) {
             return None;
         }
@@ -230,11 +203,7 @@ impl DigestSource {
 
     /// When the ranking sent last is to be repeated.
     fn refresh_at(&self) -> Option<Instant> {
-        let every = if self.sent.is_empty() {
-            REFRESH_EMPTY_EVERY
-        } else {
-            REFRESH_EVERY
-        };
+        let every = if self.sent.is_empty() { REFRESH_EMPTY_EVERY } else { REFRESH_EVERY };
         self.sent_at.map(|at| at + every)
     }
 
@@ -247,11 +216,7 @@ impl DigestSource {
         };
         let next_look = looked + CHANGE_EVERY;
         let turn = self.voices.iter().filter_map(|v| v.turns_at(looked)).min();
-        let change = if self.heard {
-            Some(next_look)
-        } else {
-            turn.map(|t| t.max(next_look))
-        };
+        let change = if self.heard { Some(next_look) } else { turn.map(|t| t.max(next_look)) };
         change.into_iter().chain(self.refresh_at()).min()
     }
 }

@@ -41,10 +41,7 @@ fn the_first_loud_packet_is_reported_at_once_and_then_at_10_hz() {
     edge.run(0, 1_000, &[(1, 30)]);
     assert_eq!(edge.times(), (0..10).map(|i| i * 100).collect::<Vec<_>>());
     let last = edge.sent.last().unwrap().1[0];
-    assert_eq!(
-        (last.participant, last.silent_ms, last.speaking_ms),
-        (p(1), 0, 900)
-    );
+    assert_eq!((last.participant, last.silent_ms, last.speaking_ms), (p(1), 0, 900));
     assert_eq!(last.loudness, 97);
 }
 
@@ -58,14 +55,7 @@ fn silence_is_reported_after_60_ms_and_soon_nothing_more_is_sent() {
     assert_eq!((edge.sent[1].0, edge.sent[1].1[0].silent_ms), (1_040, 60));
     let (gone, empty) = edge.sent.iter().find(|s| s.1.is_empty()).unwrap();
     assert_eq!((*gone, empty.len()), (1_980, 0));
-    assert_eq!(
-        edge.sent
-            .iter()
-            .filter(|s| s.0 > *gone)
-            .map(|s| s.0)
-            .collect::<Vec<_>>(),
-        [6_980]
-    );
+    assert_eq!(edge.sent.iter().filter(|s| s.0 > *gone).map(|s| s.0).collect::<Vec<_>>(), [6_980]);
 }
 
 #[test]
@@ -84,16 +74,8 @@ fn a_change_of_rank_is_sent_within_20_ms() {
     edge.run(510, 900, &[(1, 40), (2, 20)]);
     let both = edge.sent.iter().find(|s| s.1.len() == 2).unwrap();
     assert!((520..=540).contains(&both.0), "at {}", both.0);
-    let lead = edge
-        .sent
-        .iter()
-        .find(|s| s.1[0].participant == p(2))
-        .unwrap();
-    assert!(
-        lead.0 < 800,
-        "twice as loud leads within the window, at {}",
-        lead.0
-    );
+    let lead = edge.sent.iter().find(|s| s.1[0].participant == p(2)).unwrap();
+    assert!(lead.0 < 800, "twice as loud leads within the window, at {}", lead.0);
     for pair in edge.times().windows(2) {
         assert!(pair[1] - pair[0] >= 20);
     }
@@ -104,53 +86,30 @@ fn at_most_four_are_named_the_loudest_first() {
     let mut edge = Edge::default();
     let speakers: Vec<(u32, u8)> = (0..20).map(|i| (i, 45 - i as u8)).collect();
     edge.run(0, 1_000, &speakers);
-    let last: Vec<u32> = edge
-        .sent
-        .last()
-        .unwrap()
-        .1
-        .iter()
-        .map(|l| l.participant.0)
-        .collect();
+    let last: Vec<u32> = edge.sent.last().unwrap().1.iter().map(|l| l.participant.0).collect();
     assert_eq!(last, [19, 18, 17, 16]);
 }
 
 #[test]
 fn a_head_merges_its_children() {
     let mut edge = Edge::default();
-    let child = |loudness| SpeakerLevel {
-        participant: p(5),
-        loudness,
-        silent_ms: 0,
-        speaking_ms: 800,
-    };
+    let child =
+        |loudness| SpeakerLevel { participant: p(5), loudness, silent_ms: 0, speaking_ms: 800 };
     edge.run(0, 500, &[(1, 40)]);
     edge.source.child(at(500), NodeId(2), &[child(100)]);
     edge.run(500, 600, &[(1, 40)]);
     let merged = &edge.sent.last().unwrap().1;
-    assert_eq!(
-        merged.iter().map(|l| l.participant.0).collect::<Vec<_>>(),
-        [5, 1]
-    );
+    assert_eq!(merged.iter().map(|l| l.participant.0).collect::<Vec<_>>(), [5, 1]);
     assert!((800..1_000).contains(&merged[0].speaking_ms));
     edge.source.child(at(600), NodeId(2), &[]);
     edge.run(600, 700, &[(1, 40)]);
-    assert_eq!(
-        edge.sent.last().unwrap().1.len(),
-        1,
-        "an empty digest clears the child"
-    );
+    assert_eq!(edge.sent.last().unwrap().1.len(), 1, "an empty digest clears the child");
 }
 
 #[test]
 fn a_child_that_is_not_heard_ages_out_after_1_s() {
     let mut edge = Edge::default();
-    let level = SpeakerLevel {
-        participant: p(5),
-        loudness: 90,
-        silent_ms: 0,
-        speaking_ms: 100,
-    };
+    let level = SpeakerLevel { participant: p(5), loudness: 90, silent_ms: 0, speaking_ms: 100 };
     edge.source.child(at(0), NodeId(2), &[level]);
     edge.run(0, 1_200, &[]);
     let emptied = edge.sent.iter().find(|s| s.1.is_empty()).unwrap();
@@ -163,14 +122,7 @@ fn somebody_who_left_is_named_no_more() {
     edge.run(0, 500, &[(1, 40), (2, 40)]);
     edge.source.forget(p(1));
     edge.run(505, 600, &[(2, 40)]);
-    assert!(
-        edge.sent
-            .last()
-            .unwrap()
-            .1
-            .iter()
-            .all(|l| l.participant == p(2))
-    );
+    assert!(edge.sent.last().unwrap().1.iter().all(|l| l.participant == p(2)));
 }
 
 #[test]
@@ -180,10 +132,7 @@ fn the_deadline_is_never_more_than_a_look_behind() {
         let speakers: &[(u32, u8)] = if t < 1_500 { &[(1, 30)] } else { &[] };
         edge.run(t, t + 5, speakers);
         if let Some(deadline) = edge.source.deadline() {
-            assert!(
-                deadline > at(t).mono,
-                "polled at {t}, so nothing can be due"
-            );
+            assert!(deadline > at(t).mono, "polled at {t}, so nothing can be due");
         }
     }
 }

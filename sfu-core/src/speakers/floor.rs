@@ -89,11 +89,7 @@ impl FloorElection {
     pub fn resume(now: Now, mut floor: Floor) -> Self {
         floor.recent.truncate(FLOOR_RECENT_MAX);
         let main_spoke = floor.main.map(|_| now.mono);
-        Self {
-            floor,
-            main_spoke,
-            ..Self::default()
-        }
+        Self { floor, main_spoke, ..Self::default() }
     }
 
     /// The floor as published last, or about to be.
@@ -109,20 +105,12 @@ impl FloorElection {
             digest.iter().take(DIGEST_MAX).copied().collect();
         // Somebody who moved to another edge is where they were heard last.
         for other in self.heard.values_mut() {
-            other
-                .levels
-                .retain(|l| !levels.iter().any(|n| n.participant == l.participant));
+            other.levels.retain(|l| !levels.iter().any(|n| n.participant == l.participant));
         }
         if levels.is_empty() {
             self.heard.remove(&from);
         } else if self.heard.len() < SOURCES_MAX || self.heard.contains_key(&from) {
-            self.heard.insert(
-                from,
-                Heard {
-                    at: now.mono,
-                    levels,
-                },
-            );
+            self.heard.insert(from, Heard { at: now.mono, levels });
         }
         self.evaluate(now)
     }
@@ -170,18 +158,13 @@ impl FloorElection {
         let evaluated = self.evaluated_at?;
         let speech = self.heard.values().flat_map(|h| {
             h.levels.iter().filter(|l| l.silent_ms == 0).map(|l| {
-                (h.at + SPEECH_MIN + SILENT_AFTER)
-                    .checked_sub(ms(l.speaking_ms))
-                    .unwrap_or(h.at)
+                (h.at + SPEECH_MIN + SILENT_AFTER).checked_sub(ms(l.speaking_ms)).unwrap_or(h.at)
             })
         });
         let ages = self.heard.values().map(|h| h.at + DIGEST_AGES_AFTER);
         let challenges = self.challenges.iter().map(|c| c.since + HOLD);
         let silence = self.main_spoke.map(|t| t + SILENCE);
-        let recent = self
-            .published_at
-            .filter(|_| self.unpublished)
-            .map(|t| t + RECENT_EVERY);
+        let recent = self.published_at.filter(|_| self.unpublished).map(|t| t + RECENT_EVERY);
         speech
             .chain(ages)
             .chain(challenges)
@@ -223,11 +206,7 @@ impl FloorElection {
 
     /// An incumbent whose edge is no longer heard has been silent since its last digest.
     fn silence(&mut self, gone: &Heard) {
-        if gone
-            .levels
-            .iter()
-            .any(|l| Some(l.participant) == self.floor.main)
-        {
+        if gone.levels.iter().any(|l| Some(l.participant) == self.floor.main) {
             self.main_spoke = gone.at.checked_sub(SILENCE);
         }
     }
@@ -260,35 +239,25 @@ impl FloorElection {
                     && now.mono.saturating_duration_since(c.since) >= HOLD
             })
         };
-        self.candidates(now)
-            .filter(|c| won(c.level.participant))
-            .max_by_key(rank)
+        self.candidates(now).filter(|c| won(c.level.participant)).max_by_key(rank)
     }
 
     /// Keeps the list of those who are louder than the incumbent, whose loudness is `bar`.
     fn note_challenges(&mut self, now: Now, bar: u8) {
         let mut louder: ArrayVec<Standing, CHALLENGES_MAX> = ArrayVec::new();
-        for c in self
-            .standings(now)
-            .filter(|s| ms(s.level.silent_ms.into()) < SILENCE)
-        {
+        for c in self.standings(now).filter(|s| ms(s.level.silent_ms.into()) < SILENCE) {
             if Some(c.level.participant) != self.floor.main && c.level.loudness > bar {
                 // More voices than the table holds: the origin only elects among the loudest anyway.
                 let _ = louder.try_push(c);
             }
         }
-        self.challenges
-            .retain(|c| now.mono.saturating_duration_since(c.last) <= DIP);
+        self.challenges.retain(|c| now.mono.saturating_duration_since(c.last) <= DIP);
         for standing in louder {
             let by = standing.level.participant;
             if let Some(known) = self.challenges.iter_mut().find(|c| c.by == by) {
                 known.last = now.mono;
             } else {
-                let _ = self.challenges.try_push(Challenge {
-                    by,
-                    since: now.mono,
-                    last: now.mono,
-                });
+                let _ = self.challenges.try_push(Challenge { by, since: now.mono, last: now.mono });
             }
         }
     }
@@ -321,9 +290,7 @@ impl FloorElection {
     }
 
     fn loudness_of(&self, now: Now, who: ParticipantId) -> u8 {
-        self.standings(now)
-            .find(|s| s.level.participant == who)
-            .map_or(0, |s| s.level.loudness)
+        self.standings(now).find(|s| s.level.participant == who).map_or(0, |s| s.level.loudness)
     }
 
     /// Notes when the incumbent was last known to speak.
@@ -331,9 +298,7 @@ impl FloorElection {
         let Some(main) = self.floor.main else { return };
         let standing = self.standings(now).find(|s| s.level.participant == main);
         if let Some(standing) = standing {
-            let spoke = now
-                .mono
-                .checked_sub(ms(u32::from(standing.level.silent_ms)));
+            let spoke = now.mono.checked_sub(ms(u32::from(standing.level.silent_ms)));
             // In a digest that ended its silence is measured from the last word known, so never backwards.
             self.main_spoke = self.main_spoke.max(spoke);
         }
@@ -351,11 +316,8 @@ impl FloorElection {
                 let _ = began.try_push((s.since, who));
             }
         }
-        let speaking: ArrayVec<ParticipantId, FLOOR_RECENT_MAX> = self
-            .candidates(now)
-            .map(|s| s.level.participant)
-            .take(FLOOR_RECENT_MAX)
-            .collect();
+        let speaking: ArrayVec<ParticipantId, FLOOR_RECENT_MAX> =
+            self.candidates(now).map(|s| s.level.participant).take(FLOOR_RECENT_MAX).collect();
         began.sort_unstable();
         for (_, who) in began {
             if self.floor.recent.first() == Some(&who) {
@@ -369,25 +331,18 @@ impl FloorElection {
             // The main speaker stays in the list, however long ago they began.
             let last = self.floor.recent.len() - 1;
             let main_is_last = self.floor.recent.last() == self.floor.main.as_ref();
-            self.floor
-                .recent
-                .remove(if main_is_last { last - 1 } else { last });
+            self.floor.recent.remove(if main_is_last { last - 1 } else { last });
         }
         for who in speaking {
             self.spoke.insert(who, now.mono);
         }
-        self.spoke
-            .retain(|_, t| now.mono.saturating_duration_since(*t) <= DIGEST_AGES_AFTER);
+        self.spoke.retain(|_, t| now.mono.saturating_duration_since(*t) <= DIGEST_AGES_AFTER);
     }
 }
 
 /// Loudest first; among equals who spoke for longer, then the lower id: the same everywhere.
 fn rank(s: &Standing) -> (u8, u32, std::cmp::Reverse<ParticipantId>) {
-    (
-        s.level.loudness,
-        s.level.speaking_ms,
-        std::cmp::Reverse(s.level.participant),
-    )
+    (s.level.loudness, s.level.speaking_ms, std::cmp::Reverse(s.level.participant))
 }
 
 fn ms(n: u32) -> Duration {

@@ -9,12 +9,7 @@ fn p(n: u32) -> ParticipantId {
 }
 
 fn level(who: u32, loudness: u8, silent_ms: u16, speaking_ms: u32) -> SpeakerLevel {
-    SpeakerLevel {
-        participant: p(who),
-        loudness,
-        silent_ms,
-        speaking_ms,
-    }
+    SpeakerLevel { participant: p(who), loudness, silent_ms, speaking_ms }
 }
 
 /// Stretches of speech: who, from, to (ms), loudness. Each speaker has an edge of the same number.
@@ -26,11 +21,7 @@ struct Meeting {
 
 impl Meeting {
     fn of(speech: &[(u32, u64, u64, u8)]) -> Self {
-        Self {
-            floor: FloorElection::new(),
-            speech: speech.to_vec(),
-            changes: Vec::new(),
-        }
+        Self { floor: FloorElection::new(), speech: speech.to_vec(), changes: Vec::new() }
     }
 
     /// Digests at each change and at 10 Hz, deadlines in between, in steps of 10 ms.
@@ -111,11 +102,7 @@ fn one_who_takes_over_without_a_pause_is_shown_300_ms_after_the_incumbent_ended(
 
 #[test]
 fn the_loudest_takes_over_from_a_silent_incumbent() {
-    let mut m = Meeting::of(&[
-        (1, 0, 2_000, 90),
-        (2, 1_000, 6_000, 80),
-        (3, 1_500, 6_000, 85),
-    ]);
+    let mut m = Meeting::of(&[(1, 0, 2_000, 90), (2, 1_000, 6_000, 80), (3, 1_500, 6_000, 85)]);
     m.run(0, 4_000);
     assert_eq!(m.mains(), [(240, 1), (2_300, 3)]);
 }
@@ -139,22 +126,14 @@ fn a_louder_overlap_of_two_and_a_half_seconds_switches() {
 
 #[test]
 fn a_breath_does_not_reset_a_challenge() {
-    let mut m = Meeting::of(&[
-        (1, 0, 9_000, 70),
-        (2, 3_000, 4_000, 110),
-        (2, 4_100, 5_500, 110),
-    ]);
+    let mut m = Meeting::of(&[(1, 0, 9_000, 70), (2, 3_000, 4_000, 110), (2, 4_100, 5_500, 110)]);
     m.run(0, 5_500);
     assert_eq!(m.mains().len(), 2);
 }
 
 #[test]
 fn a_long_pause_resets_a_challenge() {
-    let mut m = Meeting::of(&[
-        (1, 0, 9_000, 70),
-        (2, 3_000, 4_200, 110),
-        (2, 5_200, 6_400, 110),
-    ]);
+    let mut m = Meeting::of(&[(1, 0, 9_000, 70), (2, 3_000, 4_200, 110), (2, 5_200, 6_400, 110)]);
     m.run(0, 9_000);
     assert_eq!(m.mains(), [(240, 1)]);
 }
@@ -164,11 +143,7 @@ fn a_quieter_voice_never_takes_the_floor_from_one_who_speaks() {
     let mut m = Meeting::of(&[(1, 0, 20_000, 90), (2, 1_000, 20_000, 89)]);
     m.run(0, 20_000);
     assert_eq!(m.mains(), [(240, 1)]);
-    assert_eq!(
-        m.floor.floor().recent,
-        [p(2), p(1)],
-        "but is a recent speaker"
-    );
+    assert_eq!(m.floor.floor().recent, [p(2), p(1)], "but is a recent speaker");
 }
 
 #[test]
@@ -178,11 +153,7 @@ fn an_edge_that_is_lost_loses_the_floor_after_1_s() {
     assert_eq!(f.floor().main, Some(p(1)));
     for t in (100..2_000).step_by(100) {
         let _ = f.digest(at(t), NodeId(2), &[level(2, 60, 0, t as u32)]);
-        assert_eq!(
-            f.floor().main,
-            Some(p(if t < 1_000 { 1 } else { 2 })),
-            "at {t}"
-        );
+        assert_eq!(f.floor().main, Some(p(if t < 1_000 { 1 } else { 2 })), "at {t}");
     }
 }
 
@@ -202,28 +173,16 @@ fn the_floor_falls_free_when_its_holder_leaves() {
     let new = f.leave(at(100), p(1)).unwrap();
     assert_eq!((new.main, new.recent.len(), new.seq), (None, 0, 2));
     assert_eq!(f.leave(at(200), p(7)), None);
-    let new = f
-        .digest(at(300), NodeId(2), &[level(2, 50, 0, 240)])
-        .unwrap();
+    let new = f.digest(at(300), NodeId(2), &[level(2, 50, 0, 240)]).unwrap();
     assert_eq!(new.main, Some(p(2)));
 }
 
 #[test]
 fn a_new_origin_goes_on_where_the_old_one_ended() {
-    let old = Floor {
-        seq: 41,
-        main: Some(p(1)),
-        recent: vec![p(1), p(2)],
-    };
+    let old = Floor { seq: 41, main: Some(p(1)), recent: vec![p(1), p(2)] };
     let mut f = FloorElection::resume(at(0), old);
-    let new = f
-        .digest(at(50), NodeId(2), &[level(2, 120, 0, 900)])
-        .unwrap();
-    assert_eq!(
-        (new.main, new.recent),
-        (Some(p(1)), vec![p(2), p(1)]),
-        "only the order is news"
-    );
+    let new = f.digest(at(50), NodeId(2), &[level(2, 120, 0, 900)]).unwrap();
+    assert_eq!((new.main, new.recent), (Some(p(1)), vec![p(2), p(1)]), "only the order is news");
     let _ = f.digest(at(310), NodeId(2), &[level(2, 120, 0, 1_160)]);
     assert_eq!((f.floor().main, f.floor().seq), (Some(p(2)), 43));
 }
@@ -231,14 +190,9 @@ fn a_new_origin_goes_on_where_the_old_one_ended() {
 #[test]
 fn recent_speakers_are_the_sixteen_newest_and_the_main_speaker() {
     let mut speech = vec![(1, 0, 60_000, 120)];
-    speech.extend((0..20).map(|i| {
-        (
-            i + 2,
-            1_000 + 1_000 * u64::from(i),
-            1_500 + 1_000 * u64::from(i),
-            50,
-        )
-    }));
+    speech.extend(
+        (0..20).map(|i| (i + 2, 1_000 + 1_000 * u64::from(i), 1_500 + 1_000 * u64::from(i), 50)),
+    );
     let mut m = Meeting::of(&speech);
     m.run(0, 25_000);
     let recent = &m.floor.floor().recent;

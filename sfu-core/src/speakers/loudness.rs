@@ -54,18 +54,11 @@ impl Loudness {
     /// noise. A packet without a level counts as just loud.
     pub fn packet(&mut self, now: Now, level_dbov: Option<u8>) -> bool {
         let value = level_dbov.map_or(UNKNOWN, |level| LOUDEST.saturating_sub(level & LOUDEST));
-        let threshold = if self.loud && self.is_speaking(now) {
-            SPEECH_OFF
-        } else {
-            SPEECH_ON
-        };
+        let threshold = if self.loud && self.is_speaking(now) { SPEECH_OFF } else { SPEECH_ON };
         self.loud = value >= threshold;
         self.record(now, if self.loud { value } else { 0 });
         if self.loud {
-            if self
-                .last_loud
-                .is_none_or(|last| now.mono.saturating_duration_since(last) > PAUSE)
-            {
+            if self.last_loud.is_none_or(|last| now.mono.saturating_duration_since(last) > PAUSE) {
                 self.since = Some(now.mono);
             }
             self.last_loud = Some(now.mono);
@@ -118,8 +111,7 @@ impl Loudness {
     /// Whether the voice speaks: a loud packet came within the last 60 ms.
     #[must_use]
     pub fn is_speaking(&self, now: Now) -> bool {
-        self.last_loud
-            .is_some_and(|t| now.mono.saturating_duration_since(t) < SILENT_AFTER)
+        self.last_loud.is_some_and(|t| now.mono.saturating_duration_since(t) < SILENT_AFTER)
     }
 
     /// How long the voice has been silent: zero while it speaks, then the time since its last loud packet;
@@ -137,16 +129,14 @@ impl Loudness {
     #[must_use]
     pub fn speaking_since(&self, now: Now) -> Option<Instant> {
         let last = self.last_loud?;
-        self.since
-            .filter(|_| now.mono.saturating_duration_since(last) <= PAUSE)
+        self.since.filter(|_| now.mono.saturating_duration_since(last) <= PAUSE)
     }
 
     /// How long this stretch of speech has lasted, pauses up to 300 ms included; zero after a longer one.
     #[must_use]
     pub fn speaking_for(&self, now: Now) -> Duration {
-        self.speaking_since(now).map_or(Duration::ZERO, |since| {
-            now.mono.saturating_duration_since(since)
-        })
+        self.speaking_since(now)
+            .map_or(Duration::ZERO, |since| now.mono.saturating_duration_since(since))
     }
 
     /// From the first to the last loud packet of this stretch: what a cough has little of.

@@ -85,11 +85,7 @@ fn a_pause_over_300_ms_begins_a_new_stretch_of_speech() {
     let mut v = Loudness::new();
     spoken(&mut v, 0, 200, SPEECH);
     spoken(&mut v, 460, 600, SPEECH);
-    assert_eq!(
-        v.speaking_since(at(600)),
-        Some(at(0).mono),
-        "a gap of 280 ms is a breath"
-    );
+    assert_eq!(v.speaking_since(at(600)), Some(at(0).mono), "a gap of 280 ms is a breath");
     assert_eq!(v.speaking_for(at(600)), ms(600));
     assert_eq!(v.speaking_for(at(900)), Duration::ZERO);
     spoken(&mut v, 1_000, 1_100, SPEECH);
@@ -104,10 +100,7 @@ fn a_voice_at_the_threshold_does_not_flicker() {
     assert!(v.packet(at(20), Some(49)));
     assert!(v.packet(at(40), Some(53)), "but goes on");
     assert!(!v.packet(at(60), Some(56)));
-    assert!(
-        !v.packet(at(200), Some(53)),
-        "after a pause it begins nothing again"
-    );
+    assert!(!v.packet(at(200), Some(53)), "after a pause it begins nothing again");
 }
 
 #[test]

@@ -25,11 +25,8 @@ pub(crate) mod testing {
     pub(crate) fn at(ms: u64) -> Now {
         static BASE: OnceLock<Instant> = OnceLock::new();
         let base = *BASE.get_or_init(Instant::now);
-        Now {
-            mono: base + Duration::from_secs(3_600),
-            wall: NtpTime::default(),
-        }
-        .plus(Duration::from_millis(ms))
+        Now { mono: base + Duration::from_secs(3_600), wall: NtpTime::default() }
+            .plus(Duration::from_millis(ms))
     }
 
     pub(crate) fn ms(n: u64) -> Duration {

@@ -23,16 +23,9 @@ fn speak(
 fn a_picture_is_pushed_after_100_ms_of_speech_and_withdrawn_after_2_s() {
     let (mut t, mut v) = (PushTimer::new(), Loudness::new());
     let asked = speak(&mut t, &mut v, 0, 5_000, false);
-    assert_eq!(
-        asked,
-        [(100, Push::Start), (2_100, Push::Stop)],
-        "once a stretch of speech"
-    );
+    assert_eq!(asked, [(100, Push::Start), (2_100, Push::Stop)], "once a stretch of speech");
     assert!(!t.is_pushing());
-    assert_eq!(
-        speak(&mut t, &mut v, 6_000, 6_200, false),
-        [(6_100, Push::Start)]
-    );
+    assert_eq!(speak(&mut t, &mut v, 6_000, 6_200, false), [(6_100, Push::Start)]);
     assert_eq!(t.deadline(), Some(at(8_100).mono));
 }
 

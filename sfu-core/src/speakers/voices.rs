@@ -84,10 +84,7 @@ impl<V: Copy + Eq, const K: usize> VoiceGate<V, K> {
     /// All places free.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            places: ArrayVec::new_const(),
-            challengers: ArrayVec::new_const(),
-        }
+        Self { places: ArrayVec::new_const(), challengers: ArrayVec::new_const() }
     }
 
     /// Judges one packet of `voice`: `loud` as [`super::Loudness::packet`] said, `loudness` as
@@ -102,12 +99,7 @@ impl<V: Copy + Eq, const K: usize> VoiceGate<V, K> {
         if !loud || K == 0 {
             return Verdict::NotElected;
         }
-        let place = Place {
-            voice,
-            loudness,
-            taken: now.mono,
-            last_loud: now.mono,
-        };
+        let place = Place { voice, loudness, taken: now.mono, last_loud: now.mono };
         if !self.places.is_full() {
             self.places.push(place);
             self.raise(now, self.places.len() - 1);
@@ -119,9 +111,7 @@ impl<V: Copy + Eq, const K: usize> VoiceGate<V, K> {
         let replaced = std::mem::replace(&mut self.places[at], place).voice;
         self.forget_challenge(voice);
         self.raise(now, at);
-        Verdict::PassNew {
-            replaced: Some(replaced),
-        }
+        Verdict::PassNew { replaced: Some(replaced) }
     }
 
     /// A packet of a voice that has a place.
@@ -131,11 +121,7 @@ impl<V: Copy + Eq, const K: usize> VoiceGate<V, K> {
             place.last_loud = now.mono;
             place.loudness = loudness;
             let moved_up = self.raise(now, at);
-            return if moved_up {
-                Verdict::PassNew { replaced: None }
-            } else {
-                Verdict::Pass
-            };
+            return if moved_up { Verdict::PassNew { replaced: None } } else { Verdict::Pass };
         }
         place.loudness = loudness;
         if now.mono.saturating_duration_since(place.last_loud) < HANGOVER {
@@ -150,9 +136,7 @@ impl<V: Copy + Eq, const K: usize> VoiceGate<V, K> {
         if at < VOICES_PER_PEER {
             return false;
         }
-        let Place {
-            voice, loudness, ..
-        } = self.places[at];
+        let Place { voice, loudness, .. } = self.places[at];
         let Some(to) = self.yielding(now, voice, loudness, VOICES_PER_PEER) else {
             return false;
         };
@@ -164,17 +148,13 @@ impl<V: Copy + Eq, const K: usize> VoiceGate<V, K> {
     /// The place among the first `among` that gives way to `voice` now, if one does.
     fn yielding(&mut self, now: Now, voice: V, loudness: u8, among: usize) -> Option<usize> {
         let places = self.places.iter().enumerate().take(among);
-        let longest_silent = places
-            .clone()
-            .filter(|(_, p)| p.silent(now))
-            .min_by_key(|(_, p)| p.last_loud);
+        let longest_silent =
+            places.clone().filter(|(_, p)| p.silent(now)).min_by_key(|(_, p)| p.last_loud);
         if let Some((at, _)) = longest_silent {
             return Some(at);
         }
         let settled = |p: &Place<V>| now.mono.saturating_duration_since(p.taken) >= TENURE;
-        let quietest = places
-            .filter(|(_, p)| settled(p))
-            .min_by_key(|(_, p)| p.loudness);
+        let quietest = places.filter(|(_, p)| settled(p)).min_by_key(|(_, p)| p.loudness);
         match quietest {
             Some((at, p)) if loudness >= p.loudness.saturating_add(MARGIN) => {
                 self.challenge_won(now, voice).then_some(at)
@@ -195,11 +175,7 @@ impl<V: Copy + Eq, const K: usize> VoiceGate<V, K> {
             return now.mono.saturating_duration_since(c.since) >= CHALLENGE;
         }
         // A full table only makes this one wait until an entry is free again.
-        let _ = self.challengers.try_push(Challenger {
-            voice,
-            since: now.mono,
-            last: now.mono,
-        });
+        let _ = self.challengers.try_push(Challenger { voice, since: now.mono, last: now.mono });
         false
     }
 
@@ -255,12 +231,8 @@ pub fn pick_for_listener(
     slots: &mut [Option<ParticipantId>; VOICES_PER_PEER],
 ) -> bool {
     let before = *slots;
-    let wanted: ArrayVec<ParticipantId, VOICES_PER_PEER> = places
-        .iter()
-        .copied()
-        .filter(|p| *p != own)
-        .take(VOICES_PER_PEER)
-        .collect();
+    let wanted: ArrayVec<ParticipantId, VOICES_PER_PEER> =
+        places.iter().copied().filter(|p| *p != own).take(VOICES_PER_PEER).collect();
     for slot in slots.iter_mut() {
         *slot = slot.filter(|p| wanted.contains(p));
     }

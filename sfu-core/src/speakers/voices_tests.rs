@@ -21,10 +21,7 @@ fn full_until(until: u64) -> Gate {
 fn the_first_loud_packet_passes() {
     let mut gate = Gate::new();
     assert_eq!(gate.admit(at(0), 7, false, 0), Verdict::NotElected);
-    assert_eq!(
-        gate.admit(at(20), 7, true, 6),
-        Verdict::PassNew { replaced: None }
-    );
+    assert_eq!(gate.admit(at(20), 7, true, 6), Verdict::PassNew { replaced: None });
     assert_eq!(gate.admit(at(40), 7, true, 12), Verdict::Pass);
     assert!(gate.has(7));
 }
@@ -58,15 +55,8 @@ fn a_voice_that_fell_silent_gives_way_to_a_first_word_at_once() {
     for v in 2..=3 {
         gate.admit(at(440), v, true, 90);
     }
-    assert_eq!(
-        gate.admit(at(455), 4, true, 6),
-        Verdict::NotElected,
-        "55 ms is no silence"
-    );
-    assert_eq!(
-        gate.admit(at(460), 4, true, 6),
-        Verdict::PassNew { replaced: Some(1) }
-    );
+    assert_eq!(gate.admit(at(455), 4, true, 6), Verdict::NotElected, "55 ms is no silence");
+    assert_eq!(gate.admit(at(460), 4, true, 6), Verdict::PassNew { replaced: Some(1) });
 }
 
 #[test]
@@ -104,11 +94,7 @@ fn a_new_voice_is_not_challenged_while_its_window_fills() {
         for v in 1..=3 {
             gate.admit(at(t), v, true, 5);
         }
-        assert_eq!(
-            gate.admit(at(t), 4, true, 120),
-            Verdict::NotElected,
-            "at {t}"
-        );
+        assert_eq!(gate.admit(at(t), 4, true, 120), Verdict::NotElected, "at {t}");
     }
 }
 

@@ -15,10 +15,7 @@ fn ms(n: u64) -> Duration {
 /// What a feedback packet says, by an independent parser: sequence number -> ticks of arrival, `None` for missing.
 fn read(packet: &[u8]) -> Vec<(u16, Option<i64>)> {
     let packets = rtc_rtcp::packet::unmarshal(&mut Bytes::copy_from_slice(packet)).unwrap();
-    let feedback = packets[0]
-        .as_any()
-        .downcast_ref::<TransportLayerCc>()
-        .unwrap();
+    let feedback = packets[0].as_any().downcast_ref::<TransportLayerCc>().unwrap();
     let mut symbols = Vec::new();
     for chunk in &feedback.packet_chunks {
         match chunk {
@@ -40,10 +37,7 @@ fn read(packet: &[u8]) -> Vec<(u16, Option<i64>)> {
             ticks += deltas.next().unwrap().delta / 250;
             ticks
         });
-        all.push((
-            feedback.base_sequence_number.wrapping_add(i as u16),
-            arrival,
-        ));
+        all.push((feedback.base_sequence_number.wrapping_add(i as u16), arrival));
     }
     assert!(deltas.next().is_none());
     all
@@ -90,11 +84,7 @@ fn a_feedback_packet_has_these_bytes() {
         24, // 1 ms, 1 ms, 100 ms, 4 ms, 6 ms
     ];
     assert_eq!(&buf[..len], golden);
-    assert_eq!(
-        recorder.write(epoch, 1, 2, &mut buf),
-        None,
-        "nothing is left"
-    );
+    assert_eq!(recorder.write(epoch, 1, 2, &mut buf), None, "nothing is left");
     assert_eq!(recorder.deadline(), None);
 }
 
@@ -106,10 +96,7 @@ fn a_packet_that_came_after_its_feedback_is_told_of_in_the_next() {
     recorder.on_packet(epoch, 10);
     recorder.on_packet(epoch + ms(2), 12);
     let len = recorder.write(epoch, 1, 2, &mut buf).unwrap();
-    assert_eq!(
-        read(&buf[..len]),
-        [(10, Some(0)), (11, None), (12, Some(8))]
-    );
+    assert_eq!(read(&buf[..len]), [(10, Some(0)), (11, None), (12, Some(8))]);
     recorder.on_packet(epoch + ms(3), 11);
     let len = recorder.write(epoch, 1, 2, &mut buf).unwrap();
     assert_eq!(read(&buf[..len]), [(11, Some(12)), (12, Some(8))]);

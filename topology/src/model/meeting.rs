@@ -27,16 +27,8 @@ impl MeetingSpec {
     /// What is too long, or contradicts itself.
     pub(super) fn check(&self) -> Result<(), ApplyError> {
         check_len("meeting name", self.name.len(), NAME_BYTES_MAX)?;
-        check_len(
-            "allowed regions",
-            self.allowed_regions.len(),
-            ALLOWED_REGIONS_MAX,
-        )?;
-        check_len(
-            "participants limit",
-            self.participants_max as usize,
-            PARTICIPANTS_MAX as usize,
-        )?;
+        check_len("allowed regions", self.allowed_regions.len(), ALLOWED_REGIONS_MAX)?;
+        check_len("participants limit", self.participants_max as usize, PARTICIPANTS_MAX as usize)?;
         match &self.origin_region {
             Some(r) if !self.allowed_regions.is_empty() && !self.allowed_regions.contains(r) => {
                 Err(ApplyError::RegionNotAllowed(r.clone()))

@@ -24,16 +24,10 @@ impl State {
         if self.live as usize >= MEETINGS_MAX {
             return Err(ApplyError::MeetingsFull(self.live));
         }
-        let hint = spec
-            .origin_region
-            .clone()
-            .or_else(|| spec.hint_region.clone());
+        let hint = spec.origin_region.clone().or_else(|| spec.hint_region.clone());
         let placement = self.place_new(id, spec, hint.as_ref())?;
-        let participants_max = if spec.participants_max == 0 {
-            PARTICIPANTS_MAX
-        } else {
-            spec.participants_max
-        };
+        let participants_max =
+            if spec.participants_max == 0 { PARTICIPANTS_MAX } else { spec.participants_max };
         let meeting = Meeting {
             id,
             name: spec.name.clone(),
@@ -53,10 +47,7 @@ impl State {
         self.live += 1;
         self.meetings.insert(id, meeting.clone());
         changes.push(Change::Meeting(id));
-        Ok(Reply::Meeting {
-            meeting: Box::new(meeting),
-            participants: 0,
-        })
+        Ok(Reply::Meeting { meeting: Box::new(meeting), participants: 0 })
     }
 
     fn place_new(
@@ -67,11 +58,7 @@ impl State {
     ) -> Result<Placement, ApplyError> {
         let standbys = self.candidates(&spec.allowed_regions);
         let origins: Vec<_> = match &spec.origin_region {
-            Some(region) => standbys
-                .iter()
-                .filter(|c| c.region == region)
-                .copied()
-                .collect(),
+            Some(region) => standbys.iter().filter(|c| c.region == region).copied().collect(),
             None => standbys.clone(),
         };
         place(id, &hint_demand(hint), &origins, &standbys, &self.rtt).ok_or_else(|| {
@@ -103,15 +90,9 @@ impl State {
             };
             let region: &mut RegionDemand = demand.entry(node.record.region.clone()).or_default();
             region.listeners = region.listeners.saturating_add(o.participants);
-            region.talk_permille = region
-                .talk_permille
-                .saturating_add(u32::from(o.talk_permille));
+            region.talk_permille = region.talk_permille.saturating_add(u32::from(o.talk_permille));
         }
-        if demand.is_empty() {
-            hint_demand(meeting.hint_region.as_ref())
-        } else {
-            demand
-        }
+        if demand.is_empty() { hint_demand(meeting.hint_region.as_ref()) } else { demand }
     }
 
     pub(super) fn count_placed(&mut self, origin: NodeId) {
@@ -125,10 +106,7 @@ impl State {
         id: MeetingId,
         changes: &mut Vec<Change>,
     ) -> Result<Reply, ApplyError> {
-        let meeting = self
-            .meetings
-            .get_mut(&id)
-            .ok_or(ApplyError::UnknownMeeting(id))?;
+        let meeting = self.meetings.get_mut(&id).ok_or(ApplyError::UnknownMeeting(id))?;
         if meeting.ended {
             return Ok(Reply::Done);
         }
@@ -157,30 +135,17 @@ impl State {
         to: Option<NodeId>,
         changes: &mut Vec<Change>,
     ) -> Result<Reply, ApplyError> {
-        let meeting = self
-            .meetings
-            .get(&id)
-            .ok_or(ApplyError::UnknownMeeting(id))?;
+        let meeting = self.meetings.get(&id).ok_or(ApplyError::UnknownMeeting(id))?;
         if meeting.ended {
             return Err(ApplyError::MeetingEnded(id));
         }
         if meeting.epoch != from_epoch {
-            return Err(ApplyError::StaleEpoch {
-                meeting: id,
-                current: meeting.epoch,
-            });
+            return Err(ApplyError::StaleEpoch { meeting: id, current: meeting.epoch });
         }
         let placement = self.place_instead(meeting, to)?;
         self.grant(id, placement.origin, placement.standby, changes);
-        let meeting = self
-            .meetings
-            .get(&id)
-            .ok_or(ApplyError::UnknownMeeting(id))?
-            .clone();
-        Ok(Reply::Meeting {
-            participants: self.participants(id),
-            meeting: Box::new(meeting),
-        })
+        let meeting = self.meetings.get(&id).ok_or(ApplyError::UnknownMeeting(id))?.clone();
+        Ok(Reply::Meeting { participants: self.participants(id), meeting: Box::new(meeting) })
     }
 
     fn place_instead(
@@ -192,41 +157,19 @@ impl State {
         let origins: Vec<_> = match to {
             // Whoever was named is taken whatever its load; the standby even when suspect: it may act already.
             Some(node) => {
-                let warm = self
-                    .nodes
-                    .get(&node)
-                    .filter(|n| meeting.names(node) && Self::alive_origin(n));
-                let named = standbys
-                    .iter()
-                    .find(|c| c.node == node)
-                    .copied()
-                    .or(warm.map(candidate));
-                named
-                    .map(|c| Candidate {
-                        used_permille: 0,
-                        ..c
-                    })
-                    .into_iter()
-                    .collect()
+                let warm =
+                    self.nodes.get(&node).filter(|n| meeting.names(node) && Self::alive_origin(n));
+                let named =
+                    standbys.iter().find(|c| c.node == node).copied().or(warm.map(candidate));
+                named.map(|c| Candidate { used_permille: 0, ..c }).into_iter().collect()
             }
-            None => standbys
-                .iter()
-                .filter(|c| c.node != meeting.origin)
-                .copied()
-                .collect(),
+            None => standbys.iter().filter(|c| c.node != meeting.origin).copied().collect(),
         };
-        place(
-            meeting.id,
-            &self.demand(meeting),
-            &origins,
-            &standbys,
-            &self.rtt,
-        )
-        .ok_or_else(|| match to {
-            Some(node) => ApplyError::NotEligible(node),
-            None => ApplyError::NoOrigin {
-                regions: regions_text(&meeting.allowed_regions),
-            },
+        place(meeting.id, &self.demand(meeting), &origins, &standbys, &self.rtt).ok_or_else(|| {
+            match to {
+                Some(node) => ApplyError::NotEligible(node),
+                None => ApplyError::NoOrigin { regions: regions_text(&meeting.allowed_regions) },
+            }
         })
     }
 
@@ -295,22 +238,13 @@ pub(super) fn candidate(node: &Node) -> Candidate<'_> {
 }
 
 fn hint_demand(hint: Option<&Region>) -> Demand {
-    let one = RegionDemand {
-        listeners: 1,
-        talk_permille: 1_000,
-    };
-    hint.map(|region| (region.clone(), one))
-        .into_iter()
-        .collect()
+    let one = RegionDemand { listeners: 1, talk_permille: 1_000 };
+    hint.map(|region| (region.clone(), one)).into_iter().collect()
 }
 
 fn regions_text(allowed: &BTreeSet<Region>) -> String {
     if allowed.is_empty() {
         return "any region".to_owned();
     }
-    allowed
-        .iter()
-        .map(Region::as_str)
-        .collect::<Vec<_>>()
-        .join(", ")
+    allowed.iter().map(Region::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -60,11 +60,7 @@ impl NodeRecord {
     #[must_use]
     pub fn relay_address(&self, lane: Lane) -> Option<SocketAddr> {
         let n = self.relay.len();
-        if n == 0 {
-            None
-        } else {
-            self.relay.get(usize::from(lane.0) % n).copied()
-        }
+        if n == 0 { None } else { self.relay.get(usize::from(lane.0) % n).copied() }
     }
 
     /// # Errors
@@ -86,11 +82,7 @@ pub(super) fn check_len(what: &str, len: usize, max: usize) -> Result<(), ApplyE
     if len <= max {
         Ok(())
     } else {
-        Err(ApplyError::TooLong {
-            what: what.to_owned(),
-            len: len as u64,
-            max: max as u64,
-        })
+        Err(ApplyError::TooLong { what: what.to_owned(), len: len as u64, max: max as u64 })
     }
 }
 
@@ -166,12 +158,8 @@ impl Node {
     #[must_use]
     pub fn predicted_permille(&self) -> u32 {
         let capacity = u64::from(self.record.capacity);
-        let share = |links: u64| {
-            (links * 1_000)
-                .checked_div(capacity)
-                .unwrap_or(1_000)
-                .min(1_000) as u32
-        };
+        let share =
+            |links: u64| (links * 1_000).checked_div(capacity).unwrap_or(1_000).min(1_000) as u32;
         let reported = u32::from(self.load.used_permille).max(share(u64::from(self.load.carried)));
         if reported >= 1_000 {
             return 1_000;

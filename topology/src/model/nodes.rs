@@ -12,16 +12,9 @@ impl State {
         changes: &mut Vec<Change>,
     ) -> Result<Reply, ApplyError> {
         record.check()?;
-        let id = if record.id == NodeId::NONE {
-            self.free_node_id()?
-        } else {
-            record.id
-        };
+        let id = if record.id == NodeId::NONE { self.free_node_id()? } else { record.id };
         let mut node = Node {
-            record: NodeRecord {
-                id,
-                ..record.clone()
-            },
+            record: NodeRecord { id, ..record.clone() },
             state: NodeState::Online,
             draining: false,
             load: Load::default(),
@@ -56,9 +49,7 @@ impl State {
     }
 
     fn free_node_id(&self) -> Result<NodeId, ApplyError> {
-        let mut free = (1..=NODES_MAX as u32)
-            .map(NodeId)
-            .filter(|id| !self.nodes.contains_key(id));
+        let mut free = (1..=NODES_MAX as u32).map(NodeId).filter(|id| !self.nodes.contains_key(id));
         free.next().ok_or(ApplyError::NodesFull)
     }
 
@@ -102,11 +93,8 @@ impl State {
             return Err(ApplyError::UseDrain);
         }
         let node = self.process(id, instance)?;
-        let state = if state == NodeState::Online && node.draining {
-            NodeState::Draining
-        } else {
-            state
-        };
+        let state =
+            if state == NodeState::Online && node.draining { NodeState::Draining } else { state };
         if node.state != state {
             node.state = state;
             changes.push(Change::Node(id));

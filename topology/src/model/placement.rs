@@ -75,11 +75,7 @@ pub fn place(
     let mut costs = RegionCosts::new(demand, rtt);
     let (origin, cost_us) = cheapest(meeting, origins, &mut costs)?;
     let standby = standby_of(meeting, &origin, standbys, &mut costs);
-    Some(Placement {
-        origin: origin.node,
-        standby,
-        cost_us,
-    })
+    Some(Placement { origin: origin.node, standby, cost_us })
 }
 
 /// Choose a standby for a meeting whose `origin` stays.
@@ -90,12 +86,7 @@ pub(super) fn place_standby(
     standbys: &[Candidate<'_>],
     rtt: &RttTable,
 ) -> Option<NodeId> {
-    standby_of(
-        meeting,
-        origin,
-        standbys,
-        &mut RegionCosts::new(demand, rtt),
-    )
+    standby_of(meeting, origin, standbys, &mut RegionCosts::new(demand, rtt))
 }
 
 fn standby_of(
@@ -104,11 +95,8 @@ fn standby_of(
     standbys: &[Candidate<'_>],
     costs: &mut RegionCosts<'_>,
 ) -> Option<NodeId> {
-    let elsewhere: Vec<_> = standbys
-        .iter()
-        .filter(|c| c.region != origin.region)
-        .copied()
-        .collect();
+    let elsewhere: Vec<_> =
+        standbys.iter().filter(|c| c.region != origin.region).copied().collect();
     let beside: Vec<_> = standbys
         .iter()
         .filter(|c| c.region == origin.region && c.node != origin.node)
@@ -127,13 +115,7 @@ fn cheapest<'a>(
         let roomy = candidates.iter().filter(|c| c.used_permille < full);
         roomy
             .map(|c| (*c, costs.of(c.region) + load_cost_us(c.used_permille)))
-            .min_by_key(|(c, cost)| {
-                (
-                    *cost,
-                    std::cmp::Reverse(rendezvous(meeting, c.node)),
-                    c.node,
-                )
-            })
+            .min_by_key(|(c, cost)| (*cost, std::cmp::Reverse(rendezvous(meeting, c.node)), c.node))
     })
 }
 
@@ -172,30 +154,18 @@ struct Weight<'a> {
 
 impl<'a> RegionCosts<'a> {
     fn new(demand: &'a Demand, rtt: &'a RttTable) -> Self {
-        let silent = demand
-            .values()
-            .all(|d| d.talk_permille == 0 || d.listeners == 0);
+        let silent = demand.values().all(|d| d.talk_permille == 0 || d.listeners == 0);
         let weights: Vec<_> = demand
             .iter()
             .filter(|(_, d)| d.listeners > 0)
             .map(|(region, d)| {
                 let talk = if silent { d.listeners } else { d.talk_permille };
-                Weight {
-                    region,
-                    listeners: u128::from(d.listeners),
-                    talk: u128::from(talk),
-                }
+                Weight { region, listeners: u128::from(d.listeners), talk: u128::from(talk) }
             })
             .collect();
         let listeners = weights.iter().map(|w| w.listeners).sum();
         let talk = weights.iter().map(|w| w.talk).sum();
-        Self {
-            weights,
-            listeners,
-            talk,
-            rtt,
-            known: BTreeMap::new(),
-        }
+        Self { weights, listeners, talk, rtt, known: BTreeMap::new() }
     }
 
     fn of(&mut self, origin: &Region) -> u64 {
@@ -212,11 +182,8 @@ impl<'a> RegionCosts<'a> {
         if pairs == 0 {
             return 0;
         }
-        let one_way: Vec<u64> = self
-            .weights
-            .iter()
-            .map(|w| u64::from(self.rtt.rtt_us(w.region, origin)) / 2)
-            .collect();
+        let one_way: Vec<u64> =
+            self.weights.iter().map(|w| u64::from(self.rtt.rtt_us(w.region, origin)) / 2).collect();
         let (mut detour, mut control, mut over) = (0u128, 0u128, 0u128);
         for (a, la) in self.weights.iter().zip(&one_way) {
             let weight =

@@ -22,9 +22,7 @@ impl Region {
     /// [`BadRegion`] when it is empty, too long, or has other characters.
     pub fn new(text: &str) -> Result<Self, BadRegion> {
         let fits = (1..=REGION_BYTES_MAX).contains(&text.len());
-        let clean = text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let clean = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if fits && clean {
             Ok(Self(text.to_owned()))
         } else {

@@ -21,10 +21,7 @@ pub(super) struct Lost {
 
 impl Lost {
     fn or(self, other: Self) -> Self {
-        Self {
-            origin: self.origin | other.origin,
-            standby: self.standby | other.standby,
-        }
+        Self { origin: self.origin | other.origin, standby: self.standby | other.standby }
     }
 }
 
@@ -79,10 +76,7 @@ impl State {
             self.repair_one(id, Lost::default(), changes);
         }
         let placed = (changes.len() - before) as u32;
-        Reply::Repaired {
-            placed,
-            waiting: self.repairs_waiting() as u32,
-        }
+        Reply::Repaired { placed, waiting: self.repairs_waiting() as u32 }
     }
 
     fn repair_one(&mut self, id: MeetingId, lost: Lost, changes: &mut Vec<Change>) {

@@ -38,11 +38,7 @@ impl RttTable {
         if a == b {
             return RTT_INSIDE_US;
         }
-        let key = if a <= b {
-            (a.clone(), b.clone())
-        } else {
-            (b.clone(), a.clone())
-        };
+        let key = if a <= b { (a.clone(), b.clone()) } else { (b.clone(), a.clone()) };
         self.cells.get(&key).copied().unwrap_or(RTT_UNKNOWN_US)
     }
 

@@ -77,27 +77,21 @@ impl State {
     ) -> Result<Reply, ApplyError> {
         match kind {
             CommandKind::RegisterNode(record) => self.register_node(record, now_ms, changes),
-            CommandKind::NodeHeartbeat {
-                node,
-                instance,
-                load,
-            } => self.node_heartbeat(*node, *instance, *load, changes),
-            CommandKind::SetState {
-                node,
-                instance,
-                state,
-            } => self.set_node_state(*node, *instance, *state, changes),
+            CommandKind::NodeHeartbeat { node, instance, load } => {
+                self.node_heartbeat(*node, *instance, *load, changes)
+            }
+            CommandKind::SetState { node, instance, state } => {
+                self.set_node_state(*node, *instance, *state, changes)
+            }
             CommandKind::Drain { node, on } => self.drain(*node, *on, changes),
             CommandKind::Forget { node } => self.forget(*node, changes),
             CommandKind::CreateMeeting { meeting, spec } => {
                 self.create_meeting(*meeting, spec, now_ms, changes)
             }
             CommandKind::EndMeeting { meeting } => self.end_meeting(*meeting, changes),
-            CommandKind::ReplaceOrigin {
-                meeting,
-                from_epoch,
-                to,
-            } => self.replace_origin(*meeting, *from_epoch, *to, changes),
+            CommandKind::ReplaceOrigin { meeting, from_epoch, to } => {
+                self.replace_origin(*meeting, *from_epoch, *to, changes)
+            }
             CommandKind::ReportOccupancy { node, reports } => self.report_occupancy(*node, reports),
             CommandKind::SetRtt(table) => {
                 super::node::check_len("round-trip table", table.len(), RTT_CELLS_MAX)?;
@@ -151,11 +145,7 @@ impl State {
     /// Participants of a meeting by the nodes' last reports.
     #[must_use]
     pub fn participants(&self, meeting: MeetingId) -> u32 {
-        let nodes = self
-            .occupancy
-            .get(&meeting)
-            .into_iter()
-            .flat_map(BTreeMap::values);
+        let nodes = self.occupancy.get(&meeting).into_iter().flat_map(BTreeMap::values);
         nodes.fold(0, |sum, o| sum.saturating_add(o.participants))
     }
 
@@ -178,11 +168,8 @@ impl State {
         Status {
             revision: self.revision,
             nodes: self.nodes.len() as u32,
-            nodes_online: self
-                .nodes
-                .values()
-                .filter(|n| n.state == NodeState::Online)
-                .count() as u32,
+            nodes_online: self.nodes.values().filter(|n| n.state == NodeState::Online).count()
+                as u32,
             meetings: self.live,
             participants: participants.map(|o| u64::from(o.participants)).sum(),
             unplaced: (self.unplaced.len() + self.broken.len()) as u32,

@@ -15,10 +15,7 @@ pub(super) fn authorise(who: &Identity, request: &Request, state: &State) -> Res
     if allowed {
         return Ok(());
     }
-    Err(Refusal::NotAllowed {
-        who: who.to_string(),
-        what: name_of(request).to_owned(),
-    })
+    Err(Refusal::NotAllowed { who: who.to_string(), what: name_of(request).to_owned() })
 }
 
 fn operator_may(request: &Request) -> bool {

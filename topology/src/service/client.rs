@@ -108,9 +108,10 @@ impl TopologyClient {
     /// # Errors
     /// Bad certificates, no address, or no socket. An unreachable service is no error here.
     pub fn connect(config: ClientConfig) -> Result<Self, CallError> {
-        let first = config.addrs.first().ok_or(std::io::Error::other(
-            "no address of a topology service given",
-        ))?;
+        let first = config
+            .addrs
+            .first()
+            .ok_or(std::io::Error::other("no address of a topology service given"))?;
         let any: IpAddr = match first {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -128,10 +129,7 @@ impl TopologyClient {
             last_error: watch::Sender::new("not connected yet".to_owned()),
         });
         let task = tokio::spawn(supervise(shared.clone(), endpoint.clone()));
-        Ok(Self {
-            shared,
-            _task: Arc::new(Background { endpoint, task }),
-        })
+        Ok(Self { shared, _task: Arc::new(Background { endpoint, task }) })
     }
 
     /// Ask, and ask again over new connections, for at most five seconds.
@@ -150,11 +148,7 @@ impl TopologyClient {
         let frame = encode(&request)?;
         let len = frame.len() - HEADER_BYTES;
         if len > REQUEST_BYTES_MAX {
-            return Err(FrameError::TooLong {
-                len,
-                max: REQUEST_BYTES_MAX,
-            }
-            .into());
+            return Err(FrameError::TooLong { len, max: REQUEST_BYTES_MAX }.into());
         }
         let deadline = Instant::now() + limit;
         match timeout_at(deadline, self.ask_until_answered(&frame)).await {
@@ -167,10 +161,7 @@ impl TopologyClient {
     async fn ask_until_answered(&self, frame: &[u8]) -> Response {
         let mut connection = self.shared.connection.subscribe();
         loop {
-            let current = connection
-                .wait_for(Option::is_some)
-                .await
-                .map(|c| c.clone());
+            let current = connection.wait_for(Option::is_some).await.map(|c| c.clone());
             if let Ok(Some(current)) = current {
                 match exchange(&current, frame).await {
                     Ok(Err(Refusal::Unavailable)) => {}
@@ -186,10 +177,7 @@ impl TopologyClient {
 
     fn unreachable(&self) -> CallError {
         let last = self.shared.last_error.borrow().clone();
-        CallError::Unreachable {
-            addrs: self.shared.addrs.clone(),
-            last,
-        }
+        CallError::Unreachable { addrs: self.shared.addrs.clone(), last }
     }
 
     /// The view and its changes. Do not hold a borrow across an `await`; clone the `Arc`.
@@ -264,14 +252,9 @@ impl TopologyClient {
             return Ok(());
         };
         self.shared.registration.send_replace(Registration::Pending);
-        self.call_within(
-            Request::Goodbye {
-                instance: record.instance,
-            },
-            Duration::from_secs(1),
-        )
-        .await
-        .map(drop)
+        self.call_within(Request::Goodbye { instance: record.instance }, Duration::from_secs(1))
+            .await
+            .map(drop)
     }
 
     /// A fresh request id.
@@ -287,13 +270,7 @@ impl TopologyClient {
     /// # Errors
     /// See [`CallError`].
     pub async fn create_meeting(&self, spec: MeetingSpec) -> Result<Meeting, CallError> {
-        meeting_of(
-            self.call(Request::CreateMeeting {
-                request: Self::request_id()?,
-                spec,
-            })
-            .await?,
-        )
+        meeting_of(self.call(Request::CreateMeeting { request: Self::request_id()?, spec }).await?)
     }
 
     /// End a meeting.
@@ -301,12 +278,7 @@ impl TopologyClient {
     /// # Errors
     /// See [`CallError`].
     pub async fn end_meeting(&self, meeting: MeetingId) -> Result<(), CallError> {
-        self.call(Request::EndMeeting {
-            request: Self::request_id()?,
-            meeting,
-        })
-        .await
-        .map(drop)
+        self.call(Request::EndMeeting { request: Self::request_id()?, meeting }).await.map(drop)
     }
 
     /// A meeting: from the view, and from the service when the view has not got it (yet).
@@ -371,9 +343,8 @@ async fn connect_once(
     // The name is not checked (the SPIFFE URI is), but TLS wants one.
     let connection = timeout(CONNECT_TIMEOUT, endpoint.connect(address, "topology")?).await??;
     shared.connection.send_replace(Some(connection.clone()));
-    let outcome = session::run(shared, &connection, useful)
-        .await
-        .map_err(|e| reason(&connection, e));
+    let outcome =
+        session::run(shared, &connection, useful).await.map_err(|e| reason(&connection, e));
     if connection.close_reason().is_none() {
         connection.close(VarInt::from_u32(0), b"");
     }

@@ -55,10 +55,7 @@ fn identity(connection: &Connection, trust_domain: &str) -> Result<Identity, Str
     let chain = connection
         .peer_identity()
         .and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
-    let cert = chain
-        .as_ref()
-        .and_then(|c| c.first())
-        .ok_or("no certificate")?;
+    let cert = chain.as_ref().and_then(|c| c.first()).ok_or("no certificate")?;
     Identity::of_certificate(cert, trust_domain).map_err(|e| e.to_string())
 }
 
@@ -68,11 +65,7 @@ async fn serve_stream(
     who: Identity,
     core: mpsc::Sender<CoreMessage>,
 ) -> Result<(), StreamError> {
-    let request = timeout(
-        CALL_TIMEOUT,
-        receive::<Request>(&mut recv, REQUEST_BYTES_MAX),
-    )
-    .await;
+    let request = timeout(CALL_TIMEOUT, receive::<Request>(&mut recv, REQUEST_BYTES_MAX)).await;
     let response = match request.map_err(|_| StreamError::Slow)? {
         Ok(Request::Watch) if matches!(who, Identity::Node { .. } | Identity::Operator(_)) => {
             return watch(send, core).await;
@@ -96,9 +89,7 @@ async fn ask(who: Identity, request: Request, core: &mpsc::Sender<CoreMessage>) 
 async fn watch(mut send: SendStream, core: mpsc::Sender<CoreMessage>) -> Result<(), StreamError> {
     loop {
         let (reply, answer) = oneshot::channel();
-        core.send(CoreMessage::Subscribe(reply))
-            .await
-            .map_err(|_| StreamError::Closed)?;
+        core.send(CoreMessage::Subscribe(reply)).await.map_err(|_| StreamError::Closed)?;
         let subscription = answer.await.map_err(|_| StreamError::Closed)?;
         for frame in subscription.snapshot.iter() {
             write(&mut send, frame).await?;
@@ -129,9 +120,8 @@ async fn follow(send: &mut SendStream, mut subscription: Subscription) -> Result
 /// Write a frame; a reader that takes nothing for four seconds is gone.
 async fn write(send: &mut SendStream, frame: &[u8]) -> Result<(), StreamError> {
     debug_assert!(frame.len() <= FRAME_BYTES_MAX + crate::protocol::HEADER_BYTES);
-    let written = timeout(WATCH_SILENCE_MAX, send.write_all(frame))
-        .await
-        .map_err(|_| StreamError::Slow)?;
+    let written =
+        timeout(WATCH_SILENCE_MAX, send.write_all(frame)).await.map_err(|_| StreamError::Slow)?;
     Ok(written?)
 }
 

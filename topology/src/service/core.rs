@@ -78,8 +78,7 @@ impl Core {
     ) -> Result<(), ServiceError> {
         if *self.state.rtt() != rtt {
             // A refused table is a configuration error; the caller has checked its length.
-            self.propose(None, CommandKind::SetRtt(rtt), true)
-                .map_err(ServiceError::Rtt)?;
+            self.propose(None, CommandKind::SetRtt(rtt), true).map_err(ServiceError::Rtt)?;
         }
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -126,35 +125,20 @@ impl Core {
             }
             Request::Heartbeat { instance, load } => self.heartbeat(me, instance, load),
             Request::Goodbye { instance } => {
-                let kind = CommandKind::SetState {
-                    node: me,
-                    instance,
-                    state: NodeState::Down,
-                };
+                let kind = CommandKind::SetState { node: me, instance, state: NodeState::Down };
                 self.propose(None, kind, true)
             }
-            Request::ReportOccupancy { reports } => self.propose(
-                None,
-                CommandKind::ReportOccupancy { node: me, reports },
-                false,
-            ),
+            Request::ReportOccupancy { reports } => {
+                self.propose(None, CommandKind::ReportOccupancy { node: me, reports }, false)
+            }
             Request::CreateMeeting { request, spec } => return self.create(request, &spec),
             Request::EndMeeting { request, meeting } => {
                 self.propose(Some(request), CommandKind::EndMeeting { meeting }, true)
             }
             Request::GetMeeting { meeting } => return self.get(meeting),
-            Request::ReplaceOrigin {
-                request,
-                meeting,
-                from_epoch,
-                to,
-            } => self.propose(
+            Request::ReplaceOrigin { request, meeting, from_epoch, to } => self.propose(
                 Some(request),
-                CommandKind::ReplaceOrigin {
-                    meeting,
-                    from_epoch,
-                    to,
-                },
+                CommandKind::ReplaceOrigin { meeting, from_epoch, to },
                 true,
             ),
             Request::Drain { request, node, on } => {
@@ -176,12 +160,8 @@ impl Core {
     fn create(&mut self, request: RequestId, spec: &MeetingSpec) -> Response {
         let mut draw = || {
             let meeting = MeetingId(random_u64().map_err(|_| Refusal::Unavailable)?);
-            let kind = CommandKind::CreateMeeting {
-                meeting,
-                spec: spec.clone(),
-            };
-            self.propose(Some(request), kind, true)
-                .map_err(Refusal::from)
+            let kind = CommandKind::CreateMeeting { meeting, spec: spec.clone() };
+            self.propose(Some(request), kind, true).map_err(Refusal::from)
         };
         match draw() {
             Err(Refusal::Apply(ApplyError::MeetingIdTaken(_))) => draw(),
@@ -190,10 +170,7 @@ impl Core {
     }
 
     fn get(&self, id: MeetingId) -> Response {
-        let meeting = self
-            .state
-            .meeting(id)
-            .ok_or(ApplyError::UnknownMeeting(id))?;
+        let meeting = self.state.meeting(id).ok_or(ApplyError::UnknownMeeting(id))?;
         Ok(Reply::Meeting {
             meeting: Box::new(meeting.clone()),
             participants: self.state.participants(id),
@@ -211,23 +188,11 @@ impl Core {
         let settles = self.settle && node.placed_since_report > 0;
         let back = matches!(node.state, NodeState::Suspect | NodeState::Down);
         if back {
-            let kind = CommandKind::SetState {
-                node: me,
-                instance,
-                state: NodeState::Online,
-            };
+            let kind = CommandKind::SetState { node: me, instance, state: NodeState::Online };
             self.propose(None, kind, false)?;
         }
         if moved || settles {
-            self.propose(
-                None,
-                CommandKind::NodeHeartbeat {
-                    node: me,
-                    instance,
-                    load,
-                },
-                false,
-            )?;
+            self.propose(None, CommandKind::NodeHeartbeat { node: me, instance, load }, false)?;
         }
         Ok(Reply::Done)
     }
@@ -239,11 +204,7 @@ impl Core {
             // The verdict is about the instance in the state, so it cannot be refused.
             let _ = self.propose(
                 None,
-                CommandKind::SetState {
-                    node,
-                    instance,
-                    state,
-                },
+                CommandKind::SetState { node, instance, state },
                 state == NodeState::Down,
             );
         }
@@ -278,11 +239,7 @@ impl Core {
         sync: bool,
     ) -> Result<Reply, ApplyError> {
         let before = self.state.revision();
-        let command = Command {
-            request,
-            now_ms: unix_ms(),
-            kind,
-        };
+        let command = Command { request, now_ms: unix_ms(), kind };
         let reply = self.state.apply(&command, &mut self.changes)?;
         if self.state.revision() != before {
             self.sync |= sync;
@@ -305,21 +262,12 @@ impl Core {
             return Ok(self);
         }
         let written = tokio::task::spawn_blocking(move || -> (Self, Result<(), StoreError>) {
-            let result = self
-                .store
-                .flush(std::mem::take(&mut self.sync))
-                .and_then(|()| {
-                    if self.store.wants_snapshot() {
-                        self.store.fold(&self.state)
-                    } else {
-                        Ok(())
-                    }
-                });
+            let result = self.store.flush(std::mem::take(&mut self.sync)).and_then(|()| {
+                if self.store.wants_snapshot() { self.store.fold(&self.state) } else { Ok(()) }
+            });
             (self, result)
         });
-        let (mut core, result) = written
-            .await
-            .map_err(|e| ServiceError::Stopped(e.to_string()))?;
+        let (mut core, result) = written.await.map_err(|e| ServiceError::Stopped(e.to_string()))?;
         if let Err(error) = result {
             for (reply, _) in core.answers.drain(..) {
                 let _ = reply.send(Err(Refusal::Unavailable));
@@ -344,9 +292,7 @@ impl Core {
 
 /// Milliseconds since 1970.
 fn unix_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_millis() as u64)
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
 }
 
 /// A fresh request id.

@@ -47,9 +47,8 @@ impl Detector {
 
     /// A service that was stopped or starved must not take its own silence for the nodes'.
     fn excuse_own_stall(&mut self, now: Instant) {
-        let late = self
-            .last_tick
-            .map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        let late =
+            self.last_tick.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         self.last_tick = Some(now);
         if late > TICK + STALL {
             self.heard.values_mut().for_each(|heard| *heard = now);
@@ -106,18 +105,9 @@ mod tests {
     fn a_silent_node_is_suspected_then_given_up() {
         let online = node(NodeState::Online);
         assert_eq!(silence(&online, Duration::from_millis(1_999)), None);
-        assert_eq!(
-            silence(&online, Duration::from_millis(2_000)),
-            Some(NodeState::Suspect)
-        );
-        assert_eq!(
-            silence(&online, Duration::from_millis(5_000)),
-            Some(NodeState::Down)
-        );
-        assert_eq!(
-            silence(&node(NodeState::Down), Duration::from_millis(9_000)),
-            None
-        );
+        assert_eq!(silence(&online, Duration::from_millis(2_000)), Some(NodeState::Suspect));
+        assert_eq!(silence(&online, Duration::from_millis(5_000)), Some(NodeState::Down));
+        assert_eq!(silence(&node(NodeState::Down), Duration::from_millis(9_000)), None);
     }
 
     #[test]

@@ -28,11 +28,7 @@ pub(super) struct Feed {
 
 impl Feed {
     pub(super) fn new(cluster: u64) -> Self {
-        Self {
-            cluster,
-            updates: broadcast::Sender::new(WATCH_BACKLOG),
-            snapshot: None,
-        }
+        Self { cluster, updates: broadcast::Sender::new(WATCH_BACKLOG), snapshot: None }
     }
 
     /// Tell everybody what `changes` led to. The same thing changed twice is told once, as it stands now.
@@ -48,18 +44,11 @@ impl Feed {
             return Ok(());
         }
         let revision = state.revision();
-        let frame = |part: &[Entry]| {
-            encode(&WatchItem::Update {
-                revision,
-                entries: part.to_vec(),
-            })
-        };
+        let frame =
+            |part: &[Entry]| encode(&WatchItem::Update { revision, entries: part.to_vec() });
         let frames: Result<Vec<_>, _> = entries.chunks(UPDATE_ENTRIES_MAX).map(frame).collect();
         // An error only says that the last watcher left meanwhile.
-        let _ = self.updates.send(Update {
-            revision,
-            frames: Arc::new(frames?),
-        });
+        let _ = self.updates.send(Update { revision, frames: Arc::new(frames?) });
         Ok(())
     }
 
@@ -71,11 +60,7 @@ impl Feed {
             _ => Arc::new(snapshot_frames(self.cluster, state)?),
         };
         self.snapshot = Some((revision, snapshot.clone()));
-        Ok(Subscription {
-            revision,
-            snapshot,
-            updates: self.updates.subscribe(),
-        })
+        Ok(Subscription { revision, snapshot, updates: self.updates.subscribe() })
     }
 
     /// Do not keep what nobody asks for any more.
@@ -88,9 +73,7 @@ fn entry(state: &State, change: Change) -> Option<Entry> {
     match change {
         Change::Node(id) => state.node(id).map(|n| Entry::Node(Box::new(n.clone()))),
         Change::NodeGone(id) => Some(Entry::NodeGone(id)),
-        Change::Meeting(id) => state
-            .meeting(id)
-            .map(|m| Entry::Meeting(Box::new(m.clone()))),
+        Change::Meeting(id) => state.meeting(id).map(|m| Entry::Meeting(Box::new(m.clone()))),
         Change::MeetingGone(id) => Some(Entry::MeetingGone(id)),
     }
 }
@@ -98,9 +81,7 @@ fn entry(state: &State, change: Change) -> Option<Entry> {
 fn snapshot_frames(cluster: u64, state: &State) -> Result<Vec<Vec<u8>>, FrameError> {
     let revision = state.revision();
     let nodes = state.nodes().map(|n| Entry::Node(Box::new(n.clone())));
-    let meetings = state
-        .meetings()
-        .map(|m| Entry::Meeting(Box::new(m.clone())));
+    let meetings = state.meetings().map(|m| Entry::Meeting(Box::new(m.clone())));
     let mut frames = vec![encode(&WatchItem::SnapshotBegin { cluster, revision })?];
     let mut part = Vec::with_capacity(SNAPSHOT_PART_ENTRIES);
     for entry in nodes.chain(meetings) {

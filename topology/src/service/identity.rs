@@ -58,12 +58,8 @@ impl Identity {
         trust_domain: &str,
     ) -> Result<Self, IdentityError> {
         let (_, parsed) = X509Certificate::from_der(cert).map_err(|_| IdentityError::Unreadable)?;
-        let names = parsed
-            .subject_alternative_name()
-            .map_err(|_| IdentityError::Unreadable)?;
-        let names = names
-            .map(|san| san.value.general_names.as_slice())
-            .unwrap_or_default();
+        let names = parsed.subject_alternative_name().map_err(|_| IdentityError::Unreadable)?;
+        let names = names.map(|san| san.value.general_names.as_slice()).unwrap_or_default();
         let uris: Vec<&str> = names
             .iter()
             .filter_map(|name| match name {
@@ -114,10 +110,7 @@ fn node(region: &str, id: &str) -> Option<Identity> {
     let region = Region::new(region).ok()?;
     let number: u32 = id.parse().ok()?;
     let plain = number.to_string() == id && (1..=NodeId::MAX).contains(&number);
-    plain.then_some(Identity::Node {
-        region,
-        node: NodeId(number),
-    })
+    plain.then_some(Identity::Node { region, node: NodeId(number) })
 }
 
 fn fits(name: &str) -> bool {

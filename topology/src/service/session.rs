@@ -50,11 +50,8 @@ async fn watch(
     send.finish()?;
     let mut builder = ViewBuilder::default();
     loop {
-        let item = timeout(
-            WATCH_SILENCE_MAX,
-            receive::<WatchItem>(&mut recv, FRAME_BYTES_MAX),
-        )
-        .await??;
+        let item =
+            timeout(WATCH_SILENCE_MAX, receive::<WatchItem>(&mut recv, FRAME_BYTES_MAX)).await??;
         let whole = matches!(item, WatchItem::SnapshotEnd { .. });
         let mut outcome = Ok(false);
         shared.view.send_if_modified(|view| {
@@ -74,10 +71,7 @@ async fn watch(
 
 fn warn_of_lost_history(before: &Arc<TopologyView>, now: &Arc<TopologyView>) {
     if before.cluster != 0 && before.cluster != now.cluster {
-        tracing::warn!(
-            before = before.meetings.len(),
-            "the topology service has lost its state"
-        );
+        tracing::warn!(before = before.meetings.len(), "the topology service has lost its state");
     }
 }
 
@@ -115,10 +109,7 @@ async fn register(
     connection: &Connection,
     record: &NodeRecord,
 ) -> Result<Registration, SessionError> {
-    let request = Request::Register {
-        request: request_id()?,
-        record: record.clone(),
-    };
+    let request = Request::Register { request: request_id()?, record: record.clone() };
     let answer = timeout(CALL_TIMEOUT, exchange(connection, &encode(&request)?)).await??;
     match answer {
         Ok(Reply::Node(node)) => Ok(Registration::Registered(Arc::from(node))),
@@ -139,10 +130,7 @@ async fn heartbeats(
     loop {
         beats.tick().await;
         let load = *shared.load.borrow();
-        let beat = encode(&Request::Heartbeat {
-            instance: record.instance,
-            load,
-        })?;
+        let beat = encode(&Request::Heartbeat { instance: record.instance, load })?;
         match timeout(WATCH_SILENCE_MAX, exchange(connection, &beat)).await?? {
             Ok(_) => {}
             Err(Refusal::Apply(ApplyError::UnknownNode(_))) => return Ok(()),

@@ -76,29 +76,15 @@ impl Service {
         let opened = tokio::task::spawn_blocking(move || Store::open(&dir)).await;
         let (store, state) = opened.map_err(|e| ServiceError::Stopped(e.to_string()))??;
         let status = state.status();
-        let endpoint = Endpoint::new(
-            EndpointConfig::default(),
-            Some(tls),
-            socket,
-            Arc::new(TokioRuntime),
-        )?;
+        let endpoint =
+            Endpoint::new(EndpointConfig::default(), Some(tls), socket, Arc::new(TokioRuntime))?;
         let local = endpoint.local_addr()?;
         let (core, inbox) = mpsc::channel(CORE_QUEUE);
         let core_task = tokio::spawn(Core::new(state, store).run(config.rtt, inbox));
-        let accept_task = tokio::spawn(accept(
-            endpoint.clone(),
-            config.trust_domain.into(),
-            core.clone(),
-        ));
+        let accept_task =
+            tokio::spawn(accept(endpoint.clone(), config.trust_domain.into(), core.clone()));
         tracing::info!(%local, revision = status.revision, meetings = status.meetings, "topology serves");
-        Ok(Self {
-            endpoint,
-            core,
-            core_task,
-            accept_task,
-            ended: false,
-            local,
-        })
+        Ok(Self { endpoint, core, core_task, accept_task, ended: false, local })
     }
 
     /// Where it listens.
@@ -167,10 +153,6 @@ async fn accept(endpoint: Endpoint, trust_domain: Arc<str>, core: mpsc::Sender<C
             incoming.refuse();
             continue;
         }
-        tokio::spawn(serve_connection(
-            incoming,
-            trust_domain.clone(),
-            core.clone(),
-        ));
+        tokio::spawn(serve_connection(incoming, trust_domain.clone(), core.clone()));
     }
 }

@@ -81,9 +81,7 @@ impl Store {
         let log_bytes = replay(&log_path, cluster, &mut state)?;
         let log = open_log(&log_path)?;
         // The torn end of an interrupted write goes, so that nothing is ever written behind it.
-        log.set_len(log_bytes)
-            .and_then(|()| log.sync_all())
-            .map_err(StoreError::io(&log_path))?;
+        log.set_len(log_bytes).and_then(|()| log.sync_all()).map_err(StoreError::io(&log_path))?;
         let dir = dir.to_owned();
         Ok((
             Self {
@@ -123,14 +121,10 @@ impl Store {
     /// Write what was appended; with `sync`, return when it survives a power cut. Blocks.
     pub(super) fn flush(&mut self, sync: bool) -> Result<(), StoreError> {
         if self.poisoned {
-            return Err(StoreError::Encode(
-                "a command is too large for the log".to_owned(),
-            ));
+            return Err(StoreError::Encode("a command is too large for the log".to_owned()));
         }
         let path = self.dir.join("commands.log");
-        self.log
-            .write_all(&self.pending)
-            .map_err(StoreError::io(&path))?;
+        self.log.write_all(&self.pending).map_err(StoreError::io(&path))?;
         self.log_bytes += self.pending.len() as u64;
         self.pending.clear();
         if sync {
@@ -172,18 +166,12 @@ fn take_lock(path: &Path) -> Result<File, StoreError> {
 }
 
 fn open_log(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new()
-        .append(true)
-        .open(path)
-        .map_err(StoreError::io(path))
+    OpenOptions::new().append(true).open(path).map_err(StoreError::io(path))
 }
 
 /// Apply the log to `state`; the length of its whole part.
 fn replay(path: &Path, cluster: u64, state: &mut State) -> Result<u64, StoreError> {
-    let corrupt = |what: String| StoreError::Corrupt {
-        path: path.to_owned(),
-        what,
-    };
+    let corrupt = |what: String| StoreError::Corrupt { path: path.to_owned(), what };
     let bytes = std::fs::read(path).map_err(StoreError::io(path))?;
     let (records, whole) = read_log(path, &bytes, cluster)?;
     let mut changes = Vec::new();
@@ -213,11 +201,7 @@ mod tests {
     fn command(rtt_us: u32) -> Command {
         let [a, b] = ["a", "b"].map(|r| Region::new(r).unwrap());
         let kind = CommandKind::SetRtt(RttTable::default().with(a, b, rtt_us));
-        Command {
-            request: None,
-            now_ms: u64::from(rtt_us),
-            kind,
-        }
+        Command { request: None, now_ms: u64::from(rtt_us), kind }
     }
 
     fn apply(store: &mut Store, state: &mut State, numbers: std::ops::Range<u32>) {
@@ -281,9 +265,6 @@ mod tests {
         state.apply(&command(3), &mut Vec::new()).unwrap();
         apply(&mut store, &mut state, 4..5);
         drop(store);
-        assert!(matches!(
-            Store::open(dir.path()),
-            Err(StoreError::Corrupt { .. })
-        ));
+        assert!(matches!(Store::open(dir.path()), Err(StoreError::Corrupt { .. })));
     }
 }

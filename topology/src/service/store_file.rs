@@ -42,9 +42,7 @@ const CRC_TABLE: [u32; 256] = {
 };
 
 fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        crc >> 8 ^ CRC_TABLE[usize::from(crc as u8 ^ byte)]
-    })
+    !bytes.iter().fold(u32::MAX, |crc, byte| crc >> 8 ^ CRC_TABLE[usize::from(crc as u8 ^ byte)])
 }
 
 /// One record of the log.
@@ -64,12 +62,7 @@ pub(super) fn record(revision: u64, command: &Command) -> Result<Vec<u8>, StoreE
 }
 
 pub(super) fn log_header(cluster: u64) -> Vec<u8> {
-    [
-        LOG_MAGIC.as_slice(),
-        &VERSION.to_le_bytes(),
-        &cluster.to_le_bytes(),
-    ]
-    .concat()
+    [LOG_MAGIC.as_slice(), &VERSION.to_le_bytes(), &cluster.to_le_bytes()].concat()
 }
 
 /// Records of a log, and how many of its bytes are whole. What follows the last whole record must be the torn end of an
@@ -79,10 +72,7 @@ pub(super) fn read_log(
     bytes: &[u8],
     cluster: u64,
 ) -> Result<(Vec<(u64, Command)>, usize), StoreError> {
-    let corrupt = |what: &str| StoreError::Corrupt {
-        path: path.to_owned(),
-        what: what.to_owned(),
-    };
+    let corrupt = |what: &str| StoreError::Corrupt { path: path.to_owned(), what: what.to_owned() };
     if !bytes.starts_with(&log_header(cluster)) {
         return Err(corrupt("its head is of another format, version or cluster"));
     }
@@ -138,10 +128,7 @@ pub(super) fn write_snapshot(path: &Path, cluster: u64, state: &State) -> Result
 
 /// Cluster and state of a snapshot.
 pub(super) fn read_snapshot(path: &Path) -> Result<(u64, State), StoreError> {
-    let corrupt = |what: &str| StoreError::Corrupt {
-        path: path.to_owned(),
-        what: what.to_owned(),
-    };
+    let corrupt = |what: &str| StoreError::Corrupt { path: path.to_owned(), what: what.to_owned() };
     let size = std::fs::metadata(path).map_err(StoreError::io(path))?.len();
     if size > SNAPSHOT_BYTES_MAX {
         return Err(corrupt("it is larger than any state"));
@@ -152,14 +139,8 @@ pub(super) fn read_snapshot(path: &Path) -> Result<(u64, State), StoreError> {
         return Err(corrupt("its head is of another format or version"));
     }
     let body = &bytes[SNAPSHOT_HEADER..];
-    let crc = bytes[12..16]
-        .try_into()
-        .map(u32::from_le_bytes)
-        .map_err(|_| corrupt("too short"))?;
-    let len = bytes[16..24]
-        .try_into()
-        .map(u64::from_le_bytes)
-        .map_err(|_| corrupt("too short"))?;
+    let crc = bytes[12..16].try_into().map(u32::from_le_bytes).map_err(|_| corrupt("too short"))?;
+    let len = bytes[16..24].try_into().map(u64::from_le_bytes).map_err(|_| corrupt("too short"))?;
     if len != body.len() as u64 || crc != crc32(body) {
         return Err(corrupt("its checksum does not hold"));
     }
@@ -176,9 +157,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     file.sync_all().map_err(StoreError::io(&beside))?;
     std::fs::rename(&beside, path).map_err(StoreError::io(path))?;
     let dir = path.parent().unwrap_or(Path::new("."));
-    File::open(dir)
-        .and_then(|d| d.sync_all())
-        .map_err(StoreError::io(dir))
+    File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir))
 }
 
 #[cfg(test)]

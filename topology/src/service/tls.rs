@@ -40,31 +40,17 @@ pub enum TlsError {
 /// # Errors
 /// [`TlsError::File`] naming the file that cannot be used.
 pub fn load_identity(chain: &Path, key: &Path, ca: &Path) -> Result<TlsIdentity, TlsError> {
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| TlsError::File {
-        path: key.to_owned(),
-        reason: e.to_string(),
-    })?;
-    Ok(TlsIdentity::new(
-        certificates(chain)?,
-        private,
-        certificates(ca)?,
-    ))
+    let private = PrivateKeyDer::from_pem_file(key)
+        .map_err(|e| TlsError::File { path: key.to_owned(), reason: e.to_string() })?;
+    Ok(TlsIdentity::new(certificates(chain)?, private, certificates(ca)?))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let bad = |reason: String| TlsError::File {
-        path: path.to_owned(),
-        reason,
-    };
-    let certs: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-        .map_err(|e| bad(e.to_string()))?
-        .collect();
+    let bad = |reason: String| TlsError::File { path: path.to_owned(), reason };
+    let certs: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).map_err(|e| bad(e.to_string()))?.collect();
     let certs = certs.map_err(|e| bad(e.to_string()))?;
-    if certs.is_empty() {
-        Err(bad("no certificate in it".to_owned()))
-    } else {
-        Ok(certs)
-    }
+    if certs.is_empty() { Err(bad("no certificate in it".to_owned())) } else { Ok(certs) }
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -83,9 +69,7 @@ fn roots(identity: &TlsIdentity) -> Result<RootCertStore, TlsError> {
 fn transport() -> quinn::TransportConfig {
     let mut transport = quinn::TransportConfig::default();
     transport
-        .max_idle_timeout(Some(quinn::IdleTimeout::from(quinn::VarInt::from_u32(
-            4_000,
-        ))))
+        .max_idle_timeout(Some(quinn::IdleTimeout::from(quinn::VarInt::from_u32(4_000))))
         .keep_alive_interval(Some(Duration::from_secs(1)))
         .max_concurrent_bidi_streams(STREAMS_PER_CONNECTION.into())
         .max_concurrent_uni_streams(0u32.into())
@@ -163,9 +147,7 @@ impl ServerCertVerifier for TopologyVerifier {
         )?;
         match Identity::of_certificate(end_entity, &self.trust_domain) {
             Ok(Identity::Topology(_)) => Ok(ServerCertVerified::assertion()),
-            Ok(other) => Err(rustls::Error::General(format!(
-                "{other} is not a topology service"
-            ))),
+            Ok(other) => Err(rustls::Error::General(format!("{other} is not a topology service"))),
             Err(e) => Err(rustls::Error::General(e.to_string())),
         }
     }
@@ -176,12 +158,7 @@ impl ServerCertVerifier for TopologyVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -190,17 +167,10 @@ impl ServerCertVerifier for TopologyVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

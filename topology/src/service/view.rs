@@ -85,12 +85,8 @@ impl ViewBuilder {
     ) -> Result<bool, WatchError> {
         match item {
             WatchItem::SnapshotBegin { cluster, revision } => {
-                self.arriving = Some(TopologyView {
-                    live: true,
-                    cluster,
-                    revision,
-                    ..TopologyView::default()
-                });
+                self.arriving =
+                    Some(TopologyView { live: true, cluster, revision, ..TopologyView::default() });
                 Ok(false)
             }
             WatchItem::SnapshotPart(entries) => {

@@ -31,11 +31,7 @@ impl Ca {
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.0).unwrap();
         let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        TlsIdentity::new(
-            vec![cert.der().clone()],
-            der,
-            vec![self.0.as_ref().der().clone()],
-        )
+        TlsIdentity::new(vec![cert.der().clone()], der, vec![self.0.as_ref().der().clone()])
     }
 }
 
@@ -52,12 +48,7 @@ impl Cluster {
         let (ca, dir) = (Ca::new(), tempfile::tempdir().unwrap());
         let service = start(&ca, dir.path(), "127.0.0.1:0".parse().unwrap()).await;
         let address = service.local_addr();
-        Self {
-            ca,
-            dir,
-            service: Some(service),
-            address,
-        }
+        Self { ca, dir, service: Some(service), address }
     }
 
     pub(crate) async fn stop(&mut self) {
@@ -73,21 +64,15 @@ impl Cluster {
     }
 
     pub(crate) fn client_with(&self, identity: TlsIdentity) -> TopologyClient {
-        let config = ClientConfig {
-            addrs: vec![self.address],
-            identity,
-            trust_domain: DOMAIN.into(),
-        };
+        let config =
+            ClientConfig { addrs: vec![self.address], identity, trust_domain: DOMAIN.into() };
         TopologyClient::connect(config).unwrap()
     }
 
     /// A registered origin node of instance 1.
     pub(crate) async fn origin(&self, id: u32, at: &str) -> TopologyClient {
         let client = self.client(&format!("node/{at}/{id}"));
-        client
-            .register(record(id, Role::Origin, at, 1))
-            .await
-            .unwrap();
+        client.register(record(id, Role::Origin, at, 1)).await.unwrap();
         client
     }
 }

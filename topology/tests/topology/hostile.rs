@@ -29,15 +29,10 @@ async fn a_client_of_another_ca_is_refused_and_refuses_the_service() {
     stranger.ca = c.ca.issue("operator/x").ca;
     for identity in [stranger, Ca::new().issue("operator/eve")] {
         let client = c.client_with(identity);
-        let result = client
-            .call_within(Request::Status, Duration::from_secs(1))
-            .await;
+        let result = client.call_within(Request::Status, Duration::from_secs(1)).await;
         match result {
             Err(CallError::Unreachable { last, .. }) => {
-                assert!(
-                    last.contains("certificate") || last.contains("CA"),
-                    "{last}"
-                );
+                assert!(last.contains("certificate") || last.contains("CA"), "{last}");
             }
             other => panic!("{other:?}"),
         }
@@ -54,58 +49,34 @@ async fn a_client_does_not_take_a_node_for_the_service() {
         state_dir: dir.path().to_owned(),
         rtt: RttTable::default(),
     };
-    let fake = Service::start(config, UdpSocket::bind("127.0.0.1:0").unwrap())
-        .await
-        .unwrap();
+    let fake = Service::start(config, UdpSocket::bind("127.0.0.1:0").unwrap()).await.unwrap();
     let client = TopologyClient::connect(ClientConfig {
         addrs: vec![fake.local_addr()],
         identity: ca.issue("operator/alice"),
         trust_domain: DOMAIN.into(),
     })
     .unwrap();
-    let result = client
-        .call_within(Request::Status, Duration::from_secs(1))
-        .await;
-    assert!(
-        result
-            .unwrap_err()
-            .to_string()
-            .contains("not a topology service")
-    );
+    let result = client.call_within(Request::Status, Duration::from_secs(1)).await;
+    assert!(result.unwrap_err().to_string().contains("not a topology service"));
 }
 
 #[tokio::test]
 async fn a_node_speaks_only_for_itself() {
     let c = Cluster::start().await;
     let client = c.client("node/eu/1");
-    for wrong in [
-        record(2, Role::Origin, "eu", 1),
-        record(1, Role::Origin, "us", 1),
-    ] {
-        assert!(matches!(
-            refusal(client.register(wrong).await),
-            Refusal::NotAllowed { .. }
-        ));
+    for wrong in [record(2, Role::Origin, "eu", 1), record(1, Role::Origin, "us", 1)] {
+        assert!(matches!(refusal(client.register(wrong).await), Refusal::NotAllowed { .. }));
     }
-    client
-        .register(record(1, Role::Origin, "eu", 1))
-        .await
-        .unwrap();
+    client.register(record(1, Role::Origin, "eu", 1)).await.unwrap();
     let drain = Request::Drain {
         request: TopologyClient::request_id().unwrap(),
         node: NodeId(2),
         on: true,
     };
-    assert!(matches!(
-        refusal(client.call(drain).await),
-        Refusal::NotAllowed { .. }
-    ));
+    assert!(matches!(refusal(client.call(drain).await), Refusal::NotAllowed { .. }));
     let operator = c.client("operator/alice");
     let me = record(1, Role::Origin, "eu", 1);
-    assert!(matches!(
-        refusal(operator.register(me).await),
-        Refusal::NotAllowed { .. }
-    ));
+    assert!(matches!(refusal(operator.register(me).await), Refusal::NotAllowed { .. }));
 }
 
 #[tokio::test]
@@ -124,10 +95,7 @@ async fn oversize_and_garbled_requests_are_refused_and_harm_nobody() {
         send.finish().unwrap();
         let answer = recv.read_to_end(4_096).await.unwrap();
         let response: Response = decode(&answer[HEADER_BYTES..]).unwrap();
-        assert!(
-            matches!(response, Err(Refusal::Malformed(_))),
-            "{response:?}"
-        );
+        assert!(matches!(response, Err(Refusal::Malformed(_))), "{response:?}");
     }
     let client = c.client("operator/alice");
     assert!(client.call(Request::Status).await.is_ok());
@@ -153,11 +121,7 @@ async fn raw_connection(c: &Cluster, identity: &TlsIdentity) -> quinn::Connectio
     config.transport_config(Arc::new(transport));
     let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     endpoint.set_default_client_config(config);
-    endpoint
-        .connect(c.address, "topology")
-        .unwrap()
-        .await
-        .unwrap()
+    endpoint.connect(c.address, "topology").unwrap().await.unwrap()
 }
 
 #[tokio::test]
@@ -166,31 +130,20 @@ async fn a_watcher_that_falls_behind_gets_a_new_snapshot() {
     let _node = c.origin(1, "eu").await;
     let raw = raw_connection(&c, &c.ca.issue("operator/slow")).await;
     let (mut send, mut recv) = raw.open_bi().await.unwrap();
-    send.write_all(&encode(&Request::Watch).unwrap())
-        .await
-        .unwrap();
+    send.write_all(&encode(&Request::Watch).unwrap()).await.unwrap();
     let first = next_item(&mut recv).await;
-    assert!(
-        matches!(first, Some(WatchItem::SnapshotBegin { .. })),
-        "{first:?}"
-    );
+    assert!(matches!(first, Some(WatchItem::SnapshotBegin { .. })), "{first:?}");
 
     let operator = c.client("operator/busy");
     let start = tokio::time::Instant::now();
     // One after the other, so that every one is an update of its own.
     for i in 0..2 * topology::limits::WATCH_BACKLOG {
         let request = TopologyClient::request_id().unwrap();
-        let drain = Request::Drain {
-            request,
-            node: NodeId(1),
-            on: i % 2 == 0,
-        };
+        let drain = Request::Drain { request, node: NodeId(1), on: i % 2 == 0 };
         operator.call_within(drain, PATIENCE).await.unwrap();
     }
     let last = operator.call(Request::Status).await.unwrap();
-    let Reply::Status(last) = last else {
-        panic!("{last:?}")
-    };
+    let Reply::Status(last) = last else { panic!("{last:?}") };
 
     let mut snapshots = 0;
     loop {
@@ -227,10 +180,7 @@ async fn two_services_cannot_share_a_state_directory() {
         rtt: RttTable::default(),
     };
     let second = Service::start(config, UdpSocket::bind("127.0.0.1:0").unwrap()).await;
-    assert!(matches!(
-        second,
-        Err(ServiceError::Store(StoreError::InUse(_)))
-    ));
+    assert!(matches!(second, Err(ServiceError::Store(StoreError::InUse(_)))));
 }
 
 #[tokio::test]
@@ -258,45 +208,21 @@ async fn a_torn_write_is_cut_off_and_damage_inside_is_reported() {
         rtt: RttTable::default(),
     };
     let damaged = Service::start(config, UdpSocket::bind("127.0.0.1:0").unwrap()).await;
-    assert!(
-        matches!(
-            damaged,
-            Err(ServiceError::Store(StoreError::Corrupt { .. }))
-        ),
-        "{damaged:?}"
-    );
+    assert!(matches!(damaged, Err(ServiceError::Store(StoreError::Corrupt { .. }))), "{damaged:?}");
 }
 
 #[test]
 fn identities_are_read_strictly() {
     let of = |uri: &str| Identity::of_uri(uri, DOMAIN);
-    let node = Identity::Node {
-        region: region("eu"),
-        node: NodeId(7),
-    };
+    let node = Identity::Node { region: region("eu"), node: NodeId(7) };
     assert_eq!(of("spiffe://mesh.test/node/eu/7"), Ok(node.clone()));
     assert_eq!(node.uri(DOMAIN), "spiffe://mesh.test/node/eu/7");
-    assert_eq!(
-        of("spiffe://mesh.test/operator/alice"),
-        Ok(Identity::Operator("alice".into()))
-    );
-    for bad in [
-        "node/eu/07",
-        "node/eu/0",
-        "node/eu/4096",
-        "node/EU/7",
-        "node/eu/7/x",
-        "operator/",
-        "",
-    ] {
+    assert_eq!(of("spiffe://mesh.test/operator/alice"), Ok(Identity::Operator("alice".into())));
+    for bad in
+        ["node/eu/07", "node/eu/0", "node/eu/4096", "node/EU/7", "node/eu/7/x", "operator/", ""]
+    {
         let uri = format!("spiffe://mesh.test/{bad}");
-        assert!(
-            matches!(of(&uri), Err(IdentityError::UnknownForm(_))),
-            "{bad}"
-        );
+        assert!(matches!(of(&uri), Err(IdentityError::UnknownForm(_))), "{bad}");
     }
-    assert!(matches!(
-        of("spiffe://other/node/eu/7"),
-        Err(IdentityError::OtherDomain { .. })
-    ));
+    assert!(matches!(of("spiffe://other/node/eu/7"), Err(IdentityError::OtherDomain { .. })));
 }

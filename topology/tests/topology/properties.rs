@@ -52,11 +52,7 @@ fn kind() -> impl Strategy<Value = CommandKind> {
 
 fn commands() -> impl Strategy<Value = Vec<Command>> {
     let command = (prop::option::weighted(0.5, 0..40u128), 0..1_000u64, kind()).prop_map(
-        |(request, now_ms, kind)| Command {
-            request: request.map(RequestId),
-            now_ms,
-            kind,
-        },
+        |(request, now_ms, kind)| Command { request: request.map(RequestId), now_ms, kind },
     );
     prop::collection::vec(command, 0..120)
 }

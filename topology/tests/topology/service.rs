@@ -11,9 +11,7 @@ use topology::service::*;
 async fn a_created_meeting_is_seen_by_every_watcher() {
     let c = Cluster::start().await;
     let _nodes = (c.origin(1, "eu").await, c.origin(2, "us").await);
-    let watchers: Vec<_> = (0..20)
-        .map(|i| c.client(&format!("operator/w{i}")))
-        .collect();
+    let watchers: Vec<_> = (0..20).map(|i| c.client(&format!("operator/w{i}"))).collect();
     for w in &watchers {
         w.live(PATIENCE).await.unwrap();
     }
@@ -37,18 +35,11 @@ async fn a_restart_keeps_meetings_and_clients_come_back() {
 
     c.stop().await;
     let cached = until(&node, |v| !v.live).await;
-    assert!(
-        cached.meeting(m.id).is_some(),
-        "the cache outlives the service"
-    );
+    assert!(cached.meeting(m.id).is_some(), "the cache outlives the service");
 
     c.resume().await;
     let view = until(&node, |v| v.live && v.node(NodeId(1)).is_some()).await;
-    assert_eq!(
-        **view.meeting(m.id).unwrap(),
-        m,
-        "same placement, same epoch"
-    );
+    assert_eq!(**view.meeting(m.id).unwrap(), m, "same placement, same epoch");
     assert_eq!(view.node(NodeId(1)).unwrap().state, NodeState::Online);
     let again = node.create_meeting(near("eu")).await.unwrap();
     assert_ne!(again.id, m.id);
@@ -72,19 +63,13 @@ async fn a_silent_origin_is_replaced_by_its_standby_and_may_come_back() {
     let m = second.create_meeting(near("eu")).await.unwrap();
     assert_eq!(m.origin, NodeId(1));
     drop(first);
-    let view = until(&second, |v| {
-        v.meeting(m.id).is_some_and(|now| now.epoch > m.epoch)
-    })
-    .await;
+    let view = until(&second, |v| v.meeting(m.id).is_some_and(|now| now.epoch > m.epoch)).await;
     assert_eq!(view.node(NodeId(1)).unwrap().state, NodeState::Down);
     let now = view.meeting(m.id).unwrap();
     assert_eq!((now.origin, now.standby, now.epoch.0), (NodeId(2), None, 4));
 
     let _again = c.origin(1, "eu").await;
-    let view = until(&second, |v| {
-        v.meeting(m.id).is_some_and(|m| m.standby.is_some())
-    })
-    .await;
+    let view = until(&second, |v| v.meeting(m.id).is_some_and(|m| m.standby.is_some())).await;
     assert_eq!(view.meeting(m.id).unwrap().epoch.0, 6);
 }
 
@@ -95,10 +80,7 @@ async fn a_goodbye_moves_meetings_at_once() {
     let m = second.create_meeting(near("eu")).await.unwrap();
     let start = tokio::time::Instant::now();
     first.goodbye().await.unwrap();
-    until(&second, |v| {
-        v.meeting(m.id).is_some_and(|m| m.origin == NodeId(2))
-    })
-    .await;
+    until(&second, |v| v.meeting(m.id).is_some_and(|m| m.origin == NodeId(2))).await;
     assert!(start.elapsed() < topology::limits::SUSPECT_AFTER);
 }
 
@@ -107,26 +89,17 @@ async fn the_standby_may_take_over_and_a_stranger_may_not() {
     let c = Cluster::start().await;
     let (_first, standby) = (c.origin(1, "eu").await, c.origin(2, "us").await);
     let stranger = c.origin(3, "us").await;
-    let spec = MeetingSpec {
-        origin_region: Some(region("eu")),
-        ..MeetingSpec::default()
-    };
+    let spec = MeetingSpec { origin_region: Some(region("eu")), ..MeetingSpec::default() };
     let m = standby.create_meeting(spec).await.unwrap();
-    let (takes, other) = if m.standby == Some(NodeId(2)) {
-        (&standby, &stranger)
-    } else {
-        (&stranger, &standby)
-    };
+    let (takes, other) =
+        if m.standby == Some(NodeId(2)) { (&standby, &stranger) } else { (&stranger, &standby) };
     let ask = || Request::ReplaceOrigin {
         request: TopologyClient::request_id().unwrap(),
         meeting: m.id,
         from_epoch: m.epoch,
         to: m.standby,
     };
-    assert!(matches!(
-        refusal(other.call(ask()).await),
-        Refusal::NotAllowed { .. }
-    ));
+    assert!(matches!(refusal(other.call(ask()).await), Refusal::NotAllowed { .. }));
     takes.call(ask()).await.unwrap();
     assert!(matches!(
         refusal(takes.call(ask()).await),
@@ -139,19 +112,11 @@ async fn a_second_process_with_the_same_number_fences_the_first() {
     let c = Cluster::start().await;
     let old = c.origin(1, "eu").await;
     let new = c.client("node/eu/1");
-    new.register(record(1, Role::Origin, "eu", 2))
-        .await
-        .unwrap();
+    new.register(record(1, Role::Origin, "eu", 2)).await.unwrap();
     let mut state = old.registration();
     let replaced = state.wait_for(|r| *r == Registration::Replaced);
-    tokio::time::timeout(PATIENCE, replaced)
-        .await
-        .unwrap()
-        .unwrap();
-    let view = until(&new, |v| {
-        v.node(NodeId(1)).is_some_and(|n| n.record.instance == 2)
-    })
-    .await;
+    tokio::time::timeout(PATIENCE, replaced).await.unwrap().unwrap();
+    let view = until(&new, |v| v.node(NodeId(1)).is_some_and(|n| n.record.instance == 2)).await;
     assert_eq!(view.node(NodeId(1)).unwrap().state, NodeState::Online);
 }
 

@@ -50,14 +50,7 @@ impl World {
     ) -> Result<Reply, ApplyError> {
         self.now_ms += 1;
         self.changes.clear();
-        self.state.apply(
-            &Command {
-                request,
-                now_ms: self.now_ms,
-                kind,
-            },
-            &mut self.changes,
-        )
+        self.state.apply(&Command { request, now_ms: self.now_ms, kind }, &mut self.changes)
     }
 
     pub(crate) fn ok(&mut self, kind: CommandKind) -> Reply {
@@ -65,10 +58,7 @@ impl World {
     }
 
     pub(crate) fn create(&mut self, id: u64, spec: MeetingSpec) -> Meeting {
-        match self.ok(CommandKind::CreateMeeting {
-            meeting: MeetingId(id),
-            spec,
-        }) {
+        match self.ok(CommandKind::CreateMeeting { meeting: MeetingId(id), spec }) {
             Reply::Meeting { meeting, .. } => *meeting,
             other => panic!("{other:?}"),
         }
@@ -86,11 +76,7 @@ impl World {
 
     pub(crate) fn down(&mut self, node: u32) {
         let instance = self.state.node(NodeId(node)).unwrap().record.instance;
-        let kind = CommandKind::SetState {
-            node: NodeId(node),
-            instance,
-            state: NodeState::Down,
-        };
+        let kind = CommandKind::SetState { node: NodeId(node), instance, state: NodeState::Down };
         self.ok(kind);
         self.repair();
     }
@@ -107,8 +93,5 @@ impl World {
 }
 
 pub(crate) fn near(at: &str) -> MeetingSpec {
-    MeetingSpec {
-        hint_region: Some(region(at)),
-        ..MeetingSpec::default()
-    }
+    MeetingSpec { hint_region: Some(region(at)), ..MeetingSpec::default() }
 }

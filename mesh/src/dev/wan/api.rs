@@ -67,22 +67,11 @@ pub fn router(proxy: WanProxy) -> Router {
 }
 
 async fn status(State(proxy): State<WanProxy>) -> Json<Status> {
-    let pairs = proxy
-        .all_counters()
-        .into_iter()
-        .map(|(from, to, counters)| {
-            let params = proxy.params(&from, &to).ok();
-            Pair {
-                from,
-                to,
-                counters,
-                params,
-            }
-        });
-    Json(Status {
-        timing: proxy.timing(),
-        pairs: pairs.collect(),
-    })
+    let pairs = proxy.all_counters().into_iter().map(|(from, to, counters)| {
+        let params = proxy.params(&from, &to).ok();
+        Pair { from, to, counters, params }
+    });
+    Json(Status { timing: proxy.timing(), pairs: pairs.collect() })
 }
 
 type Pathed = Path<(String, String)>;

@@ -123,11 +123,7 @@ impl Core {
     ) -> Result<SocketAddr, WanError> {
         let (from, to) = (self.region(from)?, self.region(to)?);
         let name = (from, to_node.to_owned());
-        if let Some(front) = self
-            .fronts_by_name
-            .get(&name)
-            .and_then(|id| self.fronts.get_mut(id))
-        {
+        if let Some(front) = self.fronts_by_name.get(&name).and_then(|id| self.fronts.get_mut(id)) {
             if front.target != target || front.to != to {
                 (front.target, front.to) = (target, to);
                 for session in std::mem::take(&mut front.sessions).into_values() {
@@ -142,16 +138,7 @@ impl Core {
         let socket = local_socket(target.ip())?;
         let addr = socket.local_addr()?;
         let id = self.watch(&socket)?;
-        self.fronts.insert(
-            id,
-            Front {
-                socket,
-                from,
-                to,
-                target,
-                sessions: BTreeMap::new(),
-            },
-        );
+        self.fronts.insert(id, Front { socket, from, to, target, sessions: BTreeMap::new() });
         self.fronts_by_name.insert(name, id);
         Ok(addr)
     }
@@ -172,10 +159,7 @@ impl Core {
         for other in (0..n).filter(|o| *o != region) {
             for index in [region * n + other, other * n + region] {
                 let model = &mut self.links[index].model;
-                model.set_params(LinkParams {
-                    down: cut,
-                    ..model.params()
-                });
+                model.set_params(LinkParams { down: cut, ..model.params() });
             }
         }
         Ok(())
@@ -187,19 +171,11 @@ impl Core {
 
     pub(super) fn all_counters(&self) -> Vec<(String, String, PairCounters)> {
         let regions = self.matrix.regions();
-        let pairs = self
-            .links
-            .iter()
-            .enumerate()
-            .map(|(i, link)| (i, counters_of(link)));
+        let pairs = self.links.iter().enumerate().map(|(i, link)| (i, counters_of(link)));
         pairs
             .filter(|(_, c)| *c != PairCounters::default())
             .map(|(i, c)| {
-                (
-                    regions[i / regions.len()].clone(),
-                    regions[i % regions.len()].clone(),
-                    c,
-                )
+                (regions[i / regions.len()].clone(), regions[i % regions.len()].clone(), c)
             })
             .collect()
     }
@@ -215,13 +191,7 @@ impl Core {
     fn receive(&mut self, now: Instant) {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
         let spare = rustix::buffer::spare_capacity(&mut events);
-        if epoll::wait(
-            &self.epoll,
-            spare,
-            Some(&rustix::event::Timespec::default()),
-        )
-        .is_err()
-        {
+        if epoll::wait(&self.epoll, spare, Some(&rustix::event::Timespec::default())).is_err() {
             return;
         }
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -323,19 +293,9 @@ impl Core {
             return None;
         }
         let target = front.target;
-        let socket = local_socket(target.ip())
-            .and_then(|s| s.connect(target).map(|()| s))
-            .ok()?;
+        let socket = local_socket(target.ip()).and_then(|s| s.connect(target).map(|()| s)).ok()?;
         let id = self.watch(&socket).ok()?;
-        self.sessions.insert(
-            id,
-            Session {
-                socket,
-                front: front_id,
-                client,
-                used: now,
-            },
-        );
+        self.sessions.insert(id, Session { socket, front: front_id, client, used: now });
         self.fronts.get_mut(&front_id)?.sessions.insert(client, id);
         Some(id)
     }
@@ -345,12 +305,9 @@ impl Core {
             return;
         }
         self.swept = now;
-        self.sessions
-            .retain(|_, s| now.saturating_duration_since(s.used) < SESSION_IDLE);
+        self.sessions.retain(|_, s| now.saturating_duration_since(s.used) < SESSION_IDLE);
         for front in self.fronts.values_mut() {
-            front
-                .sessions
-                .retain(|_, id| self.sessions.contains_key(id));
+            front.sessions.retain(|_, id| self.sessions.contains_key(id));
         }
     }
 
@@ -362,9 +319,7 @@ impl Core {
     }
 
     fn region(&self, name: &str) -> Result<usize, WanError> {
-        self.matrix
-            .index_of(name)
-            .ok_or_else(|| WanError::UnknownRegion(name.to_owned()))
+        self.matrix.index_of(name).ok_or_else(|| WanError::UnknownRegion(name.to_owned()))
     }
 
     fn pair(&self, from: &str, to: &str) -> Result<usize, WanError> {
@@ -378,11 +333,7 @@ impl Core {
 
 fn counters_of(link: &Link) -> PairCounters {
     let (overflowed, undeliverable) = (link.overflowed, link.undeliverable);
-    PairCounters {
-        link: link.model.counters(),
-        overflowed,
-        undeliverable,
-    }
+    PairCounters { link: link.model.counters(), overflowed, undeliverable }
 }
 
 fn initial(matrix: &RttMatrix, from: usize, to: usize) -> LinkParams {
@@ -391,12 +342,7 @@ fn initial(matrix: &RttMatrix, from: usize, to: usize) -> LinkParams {
 
 /// Whether a failed receive says nothing about the next one: an earlier send was refused.
 fn is_passing(error: Option<io::Error>) -> bool {
-    error.is_some_and(|e| {
-        matches!(
-            e.kind(),
-            ErrorKind::ConnectionRefused | ErrorKind::Interrupted
-        )
-    })
+    error.is_some_and(|e| matches!(e.kind(), ErrorKind::ConnectionRefused | ErrorKind::Interrupted))
 }
 
 /// A socket on the loopback interface, or on any when what it speaks to is elsewhere.

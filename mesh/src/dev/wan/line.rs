@@ -78,14 +78,8 @@ impl DelayLine {
     ) {
         self.order += 1;
         self.bytes += data.len() + OVERHEAD;
-        let datagram = InFlight {
-            at,
-            order: self.order,
-            link,
-            session,
-            to_client,
-            data: data.into(),
-        };
+        let datagram =
+            InFlight { at, order: self.order, link, session, to_client, data: data.into() };
         self.heap.push(Reverse(datagram));
     }
 

@@ -9,9 +9,7 @@ const FAR: &str = "us-east-1";
 
 fn socket() -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .expect("timeout");
+    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
     socket
 }
 
@@ -29,15 +27,8 @@ struct Pair {
 
 fn pair() -> Pair {
     let (proxy, client, node) = (proxy(), socket(), socket());
-    let front = proxy
-        .front(FAR, "edge-1", NEAR, node.local_addr().expect("addr"))
-        .expect("front");
-    Pair {
-        proxy,
-        client,
-        node,
-        front,
-    }
+    let front = proxy.front(FAR, "edge-1", NEAR, node.local_addr().expect("addr")).expect("front");
+    Pair { proxy, client, node, front }
 }
 
 fn one_way() -> Duration {
@@ -48,12 +39,7 @@ fn one_way() -> Duration {
 
 #[test]
 fn a_datagram_takes_half_the_round_trip_each_way() {
-    let Pair {
-        proxy: _running,
-        client,
-        node,
-        front,
-    } = pair();
+    let Pair { proxy: _running, client, node, front } = pair();
     let (mut buffer, mut trips) = ([0; 64], Vec::new());
     for _ in 0..9 {
         let sent = Instant::now();
@@ -71,30 +57,19 @@ fn a_datagram_takes_half_the_round_trip_each_way() {
         trips.push((there, sent.elapsed()));
     }
     assert!(
-        trips
-            .iter()
-            .all(|(there, back)| *there >= one_way() && *back >= 2 * one_way()),
+        trips.iter().all(|(there, back)| *there >= one_way() && *back >= 2 * one_way()),
         "{trips:?}"
     );
     trips.sort();
     // The median: this may be a busy machine.
     let (there, back) = trips[trips.len() / 2];
-    assert!(
-        there < one_way() + Duration::from_millis(10),
-        "{there:?} instead of {:?}",
-        one_way()
-    );
+    assert!(there < one_way() + Duration::from_millis(10), "{there:?} instead of {:?}", one_way());
     assert!(back < 2 * one_way() + Duration::from_millis(20), "{back:?}");
 }
 
 #[test]
 fn bytes_are_counted_by_direction_exactly() {
-    let Pair {
-        proxy,
-        client,
-        node,
-        front,
-    } = pair();
+    let Pair { proxy, client, node, front } = pair();
     let mut buffer = [0; 2_048];
     let mut session = None;
     for i in 1..=50 {
@@ -105,8 +80,7 @@ fn bytes_are_counted_by_direction_exactly() {
         assert_eq!(len, i, "in order");
         session = Some(from);
     }
-    node.send_to(&[7; 1_200], session.expect("a session"))
-        .expect("send");
+    node.send_to(&[7; 1_200], session.expect("a session")).expect("send");
     assert_eq!(client.recv(&mut buffer).expect("back"), 1_200);
     let up = proxy.counters(FAR, NEAR).expect("pair").link;
     let down = proxy.counters(NEAR, FAR).expect("pair").link;
@@ -117,24 +91,14 @@ fn bytes_are_counted_by_direction_exactly() {
 
 #[test]
 fn a_change_applies_at_once_and_to_one_direction() {
-    let Pair {
-        proxy,
-        client,
-        node,
-        front,
-    } = pair();
+    let Pair { proxy, client, node, front } = pair();
     let mut buffer = [0; 64];
-    proxy
-        .set(FAR, NEAR, LinkParams::delay(Duration::ZERO))
-        .expect("set");
+    proxy.set(FAR, NEAR, LinkParams::delay(Duration::ZERO)).expect("set");
     let sent = Instant::now();
     client.send_to(b"fast", front).expect("send");
     let (_, session) = node.recv_from(&mut buffer).expect("there");
     assert!(sent.elapsed() < one_way());
-    let lossy = LinkChange {
-        loss: Some(Loss::Random { p: 1.0 }),
-        ..LinkChange::default()
-    };
+    let lossy = LinkChange { loss: Some(Loss::Random { p: 1.0 }), ..LinkChange::default() };
     proxy.change(FAR, NEAR, lossy).expect("change");
     client.send_to(b"lost", front).expect("send");
     proxy.isolate(NEAR, true).expect("isolate");
@@ -144,11 +108,7 @@ fn a_change_applies_at_once_and_to_one_direction() {
     let params = proxy.reset(FAR, NEAR).expect("reset");
     assert_eq!(params.delay_us, one_way().as_micros() as u64);
     client.send_to(b"again", front).expect("send");
-    assert_eq!(
-        node.recv(&mut buffer).expect("there"),
-        5,
-        "the lost one never comes"
-    );
+    assert_eq!(node.recv(&mut buffer).expect("there"), 5, "the lost one never comes");
     let link = proxy.counters(FAR, NEAR).expect("pair").link;
     assert_eq!((link.offered, link.delivered), (3, 2));
     assert_eq!(
@@ -163,10 +123,7 @@ impl WanProxy {
     fn wait_for(&self, done: impl Fn(&Self) -> bool) {
         let start = Instant::now();
         while !done(self) {
-            assert!(
-                start.elapsed() < Duration::from_secs(10),
-                "it never happened"
-            );
+            assert!(start.elapsed() < Duration::from_secs(10), "it never happened");
             std::thread::yield_now();
         }
     }
@@ -174,20 +131,13 @@ impl WanProxy {
 
 #[test]
 fn most_datagrams_leave_within_a_millisecond_of_their_time() {
-    let Pair {
-        proxy,
-        client,
-        node,
-        front,
-    } = pair();
+    let Pair { proxy, client, node, front } = pair();
     let (count, mut buffer) = (200, [0; 64]);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // 1,000 a second: the waiting is done by a socket that nothing is sent to.
             let pacer = socket();
-            pacer
-                .set_read_timeout(Some(Duration::from_millis(1)))
-                .expect("timeout");
+            pacer.set_read_timeout(Some(Duration::from_millis(1))).expect("timeout");
             for _ in 0..count {
                 client.send_to(&[1; 60], front).expect("send");
                 let _ = pacer.recv(&mut [0; 1]);
@@ -206,12 +156,7 @@ fn most_datagrams_leave_within_a_millisecond_of_their_time() {
 
 #[test]
 fn each_client_has_its_own_session_and_a_restarted_node_is_found_again() {
-    let Pair {
-        proxy,
-        client,
-        node,
-        front,
-    } = pair();
+    let Pair { proxy, client, node, front } = pair();
     let (other, mut buffer) = (socket(), [0; 64]);
     client.send_to(b"a", front).expect("send");
     let (_, first) = node.recv_from(&mut buffer).expect("there");
@@ -223,9 +168,8 @@ fn each_client_has_its_own_session_and_a_restarted_node_is_found_again() {
 
     let reborn = socket();
     drop(node);
-    let again = proxy
-        .front(FAR, "edge-1", NEAR, reborn.local_addr().expect("addr"))
-        .expect("front");
+    let again =
+        proxy.front(FAR, "edge-1", NEAR, reborn.local_addr().expect("addr")).expect("front");
     assert_eq!(again, front, "nobody needs to learn a new address");
     client.send_to(b"hello", front).expect("send");
     assert_eq!(reborn.recv(&mut buffer).expect("there"), 5);
@@ -233,12 +177,7 @@ fn each_client_has_its_own_session_and_a_restarted_node_is_found_again() {
 
 #[test]
 fn a_node_that_is_away_does_not_disturb_the_others() {
-    let Pair {
-        proxy,
-        client,
-        node,
-        front,
-    } = pair();
+    let Pair { proxy, client, node, front } = pair();
     let mut buffer = [0; 64];
     let away = socket().local_addr().expect("addr"); // Closed at once.
     let dead = proxy.front(FAR, "edge-2", NEAR, away).expect("front");
