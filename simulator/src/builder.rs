@@ -116,9 +116,11 @@ impl Builder {
             None => turns_of(&scenario, seed, &plans, end)?,
         };
         let access: Vec<Access> = plans.iter().map(|p| access(&scenario, p)).collect();
-        let network = Network::new(seed, scenario.node.len(), |from, to| path(&scenario, from, to), &access);
+        let network =
+            Network::new(seed, scenario.node.len(), |from, to| path(&scenario, from, to), &access);
         let nodes = nodes(&scenario, seed, &clock)?;
-        let own_turns = |place: usize| turns.iter().filter(|t| t.speaker == place).copied().collect();
+        let own_turns =
+            |place: usize| turns.iter().filter(|t| t.speaker == place).copied().collect();
         let participants: Vec<Participant> = plans
             .into_iter()
             .enumerate()
@@ -180,18 +182,25 @@ fn node_id(index: usize) -> NodeId {
 }
 
 fn nodes(scenario: &Scenario, seed: u64, clock: &Clock) -> Result<Vec<Node>, BuildError> {
-    let bad = |node: &NodeSpec, problem: String| BuildError::Node { node: node.name.clone(), problem };
+    let bad =
+        |node: &NodeSpec, problem: String| BuildError::Node { node: node.name.clone(), problem };
     let mut nodes = Vec::new();
     for (i, spec) in scenario.node.iter().enumerate() {
         let ca = DevCa::new(key(seed, Entity::World, Purpose::Relay)).map_err(|e| bad(spec, e))?;
         let region = spec.region.as_ref().clone();
-        let name = NodeName { trust_domain: TRUST_DOMAIN.into(), region: region.clone(), node: node_id(i) };
+        let name = NodeName {
+            trust_domain: TRUST_DOMAIN.into(),
+            region: region.clone(),
+            node: node_id(i),
+        };
         let identity = ca.issue(&name).map_err(|e| bad(spec, e))?;
         let relay_seed = key(seed, Entity::Node(i), Purpose::Relay);
-        let wall_us = between(&mut stream(seed, Entity::Node(i), Purpose::WallClock), 0, 2 * NODE_WALL_US);
+        let wall_us =
+            between(&mut stream(seed, Entity::Node(i), Purpose::WallClock), 0, 2 * NODE_WALL_US);
         let wall_us = wall_us as i64 - NODE_WALL_US as i64;
         let config = LinksConfig::new(name, 1, identity, relay_seed);
-        let links = Links::new(clock.now(SimTime::ZERO, wall_us), config).map_err(|e| bad(spec, e.to_string()))?;
+        let links = Links::new(clock.now(SimTime::ZERO, wall_us), config)
+            .map_err(|e| bad(spec, e.to_string()))?;
         let rng = ChaCha12Rng::from_seed(key(seed, Entity::Node(i), Purpose::Shard));
         nodes.push(match spec.role {
             NodeRole::Origin => {
@@ -203,7 +212,9 @@ fn nodes(scenario: &Scenario, seed: u64, clock: &Clock) -> Result<Vec<Node>, Bui
                     node: node_id(i),
                     name: spec.name.clone(),
                     region: region.clone(),
-                    peer: PeerConfig { transport: TransportConfig::clear(vec![address::of_node(i, Socket::Media)]) },
+                    peer: PeerConfig {
+                        transport: TransportConfig::clear(vec![address::of_node(i, Socket::Media)]),
+                    },
                     peers_max: PEERS_MAX,
                 };
                 Node::edge(spec.name.clone(), region, wall_us, EdgeShard::new(config, links, rng))
@@ -249,7 +260,8 @@ fn access(scenario: &Scenario, plan: &Plan) -> Access {
 
 fn edges_of(scenario: &Scenario, group: &GroupSpec) -> Vec<usize> {
     if group.edges.is_empty() {
-        let here = |n: &NodeSpec| n.role == NodeRole::Edge && n.region.as_ref() == group.region.as_ref();
+        let here =
+            |n: &NodeSpec| n.role == NodeRole::Edge && n.region.as_ref() == group.region.as_ref();
         return (0..scenario.node.len()).filter(|i| here(&scenario.node[*i])).collect();
     }
     group.edges.iter().filter_map(|name| scenario.node_index(name.as_ref())).collect()
@@ -276,14 +288,20 @@ fn plans(scenario: &Scenario) -> Vec<Plan> {
     plans
 }
 
-fn turns_of(scenario: &Scenario, seed: u64, plans: &[Plan], end: SimTime) -> Result<Vec<Turn>, BuildError> {
+fn turns_of(
+    scenario: &Scenario,
+    seed: u64,
+    plans: &[Plan],
+    end: SimTime,
+) -> Result<Vec<Turn>, BuildError> {
     let talk = &scenario.talk;
     let may = |p: &Plan| match talk.who {
         Who::All => true,
         Who::Cameras => p.camera,
         Who::Nobody => false,
     };
-    let speakers: Vec<usize> = plans.iter().enumerate().filter(|(_, p)| may(p)).map(|(i, _)| i).collect();
+    let speakers: Vec<usize> =
+        plans.iter().enumerate().filter(|(_, p)| may(p)).map(|(i, _)| i).collect();
     let how = TakingTurns {
         from: SimTime::from_secs_f64(talk.from_s),
         until: end,
@@ -294,7 +312,8 @@ fn turns_of(scenario: &Scenario, seed: u64, plans: &[Plan], end: SimTime) -> Res
         None => Ok(talk::taking_turns(seed, &speakers, &how)),
         Some(meeting) => {
             let skip = SimTime::from_secs_f64(talk.recorded_from_s);
-            talk::recorded(AMI, meeting.as_ref(), &speakers, skip, &how).map_err(|e| BuildError::Scenario(e.to_string()))
+            talk::recorded(AMI, meeting.as_ref(), &speakers, skip, &how)
+                .map_err(|e| BuildError::Scenario(e.to_string()))
         }
     }
 }

@@ -47,12 +47,15 @@ impl World {
                 }
             }
             EdgeOutput::NeedPlacement(meeting) => {
-                let placement = Some(Placement { epoch: self.epoch, origin: NodeId(self.origin as u32 + 1) });
+                let placement =
+                    Some(Placement { epoch: self.epoch, origin: NodeId(self.origin as u32 + 1) });
                 self.grant();
                 self.answer(node, NodeCommand::Edge(EdgeCommand::Placement { meeting, placement }));
             }
             EdgeOutput::Report(_) => {}
-            EdgeOutput::Link { node: neighbour, up, reason } => self.note_link(node, neighbour, up, reason),
+            EdgeOutput::Link { node: neighbour, up, reason } => {
+                self.note_link(node, neighbour, up, reason)
+            }
         }
     }
 
@@ -60,7 +63,9 @@ impl World {
         match output {
             OriginOutput::NeedPlacement(_) => self.grant(),
             OriginOutput::Report(_) => {}
-            OriginOutput::Link { node: neighbour, up, reason } => self.note_link(node, neighbour, up, reason),
+            OriginOutput::Link { node: neighbour, up, reason } => {
+                self.note_link(node, neighbour, up, reason)
+            }
         }
     }
 
@@ -116,14 +121,21 @@ impl World {
             }
             ServerMessage::Joined { participant, .. } => {
                 self.ids[first] = Some(ParticipantId(*participant));
-                self.fingerprint.note(Part::Decisions, at, first, format!("joined {participant}").as_bytes());
+                self.fingerprint.note(
+                    Part::Decisions,
+                    at,
+                    first,
+                    format!("joined {participant}").as_bytes(),
+                );
             }
             ServerMessage::Roster { seq, put, removed, .. } => {
                 let ids: Vec<u32> = put.iter().map(|m| m.id).collect();
                 let said = format!("roster {seq} {ids:?} {removed:?}");
                 self.fingerprint.note(Part::Decisions, at, first, said.as_bytes());
             }
-            other => self.fingerprint.note(Part::Decisions, at, first, format!("{other:?}").as_bytes()),
+            other => {
+                self.fingerprint.note(Part::Decisions, at, first, format!("{other:?}").as_bytes())
+            }
         }
     }
 
@@ -134,7 +146,12 @@ impl World {
 
     fn note_link(&mut self, node: usize, neighbour: NodeId, up: bool, reason: String) {
         let at: SimTime = self.time;
-        self.fingerprint.note(Part::Decisions, at, node, format!("link {neighbour} {up} {reason}").as_bytes());
+        self.fingerprint.note(
+            Part::Decisions,
+            at,
+            node,
+            format!("link {neighbour} {up} {reason}").as_bytes(),
+        );
         self.log.links.push(LinkChange { at, node, neighbour, up, reason });
     }
 }

@@ -87,7 +87,9 @@ mod tests {
             delays.add(Duration::from_millis(ms));
         }
         assert_eq!(delays.mean(), Duration::from_micros(50_500));
-        assert!(delays.quantile(0.5).abs_diff(Duration::from_millis(50)) <= Duration::from_micros(500));
+        assert!(
+            delays.quantile(0.5).abs_diff(Duration::from_millis(50)) <= Duration::from_micros(500)
+        );
         assert_eq!(delays.quantile(1.0), Duration::from_millis(100));
         let mut twice = delays.clone();
         twice.merge(&delays);

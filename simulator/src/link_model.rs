@@ -32,10 +32,7 @@ impl LinkParams {
     /// A path that only delays.
     #[must_use]
     pub fn delay(delay: Duration) -> Self {
-        Self {
-            delay_us: delay.as_micros() as u64,
-            ..Self::default()
-        }
+        Self { delay_us: delay.as_micros() as u64, ..Self::default() }
     }
 }
 
@@ -71,15 +68,10 @@ impl Loss {
         match self {
             Self::None => 0.0,
             Self::Random { p } => p,
-            Self::GilbertElliott {
-                to_bad, to_good, ..
-            } if to_bad + to_good == 0.0 => 0.0,
-            Self::GilbertElliott {
-                to_bad,
-                to_good,
-                loss_good,
-                loss_bad,
-            } => (to_good * loss_good + to_bad * loss_bad) / (to_bad + to_good),
+            Self::GilbertElliott { to_bad, to_good, .. } if to_bad + to_good == 0.0 => 0.0,
+            Self::GilbertElliott { to_bad, to_good, loss_good, loss_bad } => {
+                (to_good * loss_good + to_bad * loss_bad) / (to_bad + to_good)
+            }
         }
     }
 }
@@ -200,11 +192,7 @@ impl LinkModel {
 
     /// Offers a packet at `now` (time since any fixed start; it never goes back).
     pub fn offer(&mut self, now: Duration, bytes: usize) -> Verdict {
-        let draws = [
-            self.rng.next_u32(),
-            self.rng.next_u32(),
-            self.rng.next_u32(),
-        ];
+        let draws = [self.rng.next_u32(), self.rng.next_u32(), self.rng.next_u32()];
         self.counters.offered += 1;
         self.counters.offered_bytes += bytes as u64;
         let verdict = self.judge(nanos(now), bytes as u64, draws);
@@ -232,10 +220,9 @@ impl LinkModel {
             return Verdict::Drop(LinkDrop::Loss);
         }
         let spread = u128::from(self.params.jitter_us) * 1_000 + 1;
-        let jitter = (u128::from(draws[2]) * spread >> 32) as u64;
-        let arrival = sent
-            .saturating_add(self.params.delay_us.saturating_mul(1_000))
-            .saturating_add(jitter);
+        let jitter = ((u128::from(draws[2]) * spread) >> 32) as u64;
+        let arrival =
+            sent.saturating_add(self.params.delay_us.saturating_mul(1_000)).saturating_add(jitter);
         self.last_delivery = self.last_delivery.max(arrival);
         Verdict::Deliver(Duration::from_nanos(self.last_delivery))
     }
@@ -266,17 +253,9 @@ impl LinkModel {
     }
 
     fn loses(&mut self, step: u32, loss: u32) -> bool {
-        let turn = if self.bad {
-            self.chances.to_good
-        } else {
-            self.chances.to_bad
-        };
+        let turn = if self.bad { self.chances.to_good } else { self.chances.to_bad };
         self.bad ^= u64::from(step) < turn;
-        let limit = if self.bad {
-            self.chances.loss_bad
-        } else {
-            self.chances.loss_good
-        };
+        let limit = if self.bad { self.chances.loss_bad } else { self.chances.loss_good };
         u64::from(loss) < limit
     }
 }
@@ -302,20 +281,12 @@ impl Chances {
         let [to_bad, to_good, loss_good, loss_bad] = match loss {
             Loss::None => [0.0, 1.0, 0.0, 0.0],
             Loss::Random { p } => [0.0, 1.0, p, p],
-            Loss::GilbertElliott {
-                to_bad,
-                to_good,
-                loss_good,
-                loss_bad,
-            } => [to_bad, to_good, loss_good, loss_bad],
+            Loss::GilbertElliott { to_bad, to_good, loss_good, loss_bad } => {
+                [to_bad, to_good, loss_good, loss_bad]
+            }
         }
         .map(|p| (p.clamp(0.0, 1.0) * (1_u64 << 32) as f64) as u64);
-        Self {
-            to_bad,
-            to_good,
-            loss_good,
-            loss_bad,
-        }
+        Self { to_bad, to_good, loss_good, loss_bad }
     }
 }
 

@@ -31,7 +31,12 @@ pub(crate) struct Access {
 
 impl Network {
     /// `path` gives the parameters from one node to another.
-    pub(crate) fn new(seed: u64, nodes: usize, path: impl Fn(usize, usize) -> LinkParams, access: &[Access]) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        nodes: usize,
+        path: impl Fn(usize, usize) -> LinkParams,
+        access: &[Access],
+    ) -> Self {
         let mut wires = Vec::with_capacity(nodes * nodes + 2 * access.len());
         for from in 0..nodes {
             for to in 0..nodes {
@@ -81,7 +86,11 @@ impl Network {
         bytes: &[u8],
     ) -> Option<(usize, SimTime)> {
         let wire = match (whose(from), whose(to)) {
-            (Some(Whose::Node(a, Socket::Relay)), Some(Whose::Node(b, Socket::Relay))) if a != b => self.path(a, b),
+            (Some(Whose::Node(a, Socket::Relay)), Some(Whose::Node(b, Socket::Relay)))
+                if a != b =>
+            {
+                self.path(a, b)
+            }
             (Some(Whose::Node(_, Socket::Media)), Some(Whose::Participant(p))) => self.down(p),
             (Some(Whose::Participant(p)), Some(Whose::Node(_, Socket::Media))) => self.up(p),
             _ => usize::MAX,

@@ -107,20 +107,33 @@ impl Node {
     }
 
     /// A datagram came.
-    pub(crate) fn receive(&mut self, now: Now, datagram: &mut crate::wire::Datagram, post: Post<'_>) {
+    pub(crate) fn receive(
+        &mut self,
+        now: Now,
+        datagram: &mut crate::wire::Datagram,
+        post: Post<'_>,
+    ) {
         let (socket, from, ecn) = (datagram.socket, datagram.from, datagram.ecn);
         let data = &mut datagram.bytes[..];
         match &mut self.shard {
-            Shard::Edge(edge) => edge.handle(now, ShardInput::Datagram { socket, from, ecn, data }, post),
-            Shard::Origin(origin) => origin.handle(now, ShardInput::Datagram { socket, from, ecn, data }, post),
+            Shard::Edge(edge) => {
+                edge.handle(now, ShardInput::Datagram { socket, from, ecn, data }, post)
+            }
+            Shard::Origin(origin) => {
+                origin.handle(now, ShardInput::Datagram { socket, from, ecn, data }, post)
+            }
         }
     }
 
     /// The control runtime says something. What is for the other role is not said.
     pub(crate) fn command(&mut self, now: Now, command: NodeCommand, post: Post<'_>) {
         match (&mut self.shard, command) {
-            (Shard::Edge(edge), NodeCommand::Edge(c)) => edge.handle(now, ShardInput::Command(c), post),
-            (Shard::Origin(origin), NodeCommand::Origin(c)) => origin.handle(now, ShardInput::Command(c), post),
+            (Shard::Edge(edge), NodeCommand::Edge(c)) => {
+                edge.handle(now, ShardInput::Command(c), post)
+            }
+            (Shard::Origin(origin), NodeCommand::Origin(c)) => {
+                origin.handle(now, ShardInput::Command(c), post)
+            }
             _ => {}
         }
     }
@@ -146,7 +159,9 @@ impl Node {
     pub(crate) fn take_outputs(&mut self, outputs: &mut Vec<NodeOutput>) {
         match &mut self.shard {
             Shard::Edge(edge) => outputs.extend(edge.outbox.events.drain(..).map(NodeOutput::Edge)),
-            Shard::Origin(origin) => outputs.extend(origin.outbox.events.drain(..).map(NodeOutput::Origin)),
+            Shard::Origin(origin) => {
+                outputs.extend(origin.outbox.events.drain(..).map(NodeOutput::Origin))
+            }
         }
     }
 

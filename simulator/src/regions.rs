@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 /// 2026.10.0 (MIT OR Apache-2.0).
 const REGIONS_20: &str = include_str!("../data/regions20_aws_rtt_p50.csv");
 
-static TABLE: LazyLock<RttMatrix> = LazyLock::new(|| RttMatrix::parse(REGIONS_20).unwrap_or_else(|_| RttMatrix::empty()));
+static TABLE: LazyLock<RttMatrix> =
+    LazyLock::new(|| RttMatrix::parse(REGIONS_20).unwrap_or_else(|_| RttMatrix::empty()));
 
 /// The default table.
 #[must_use]

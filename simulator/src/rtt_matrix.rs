@@ -46,38 +46,22 @@ impl RttMatrix {
     /// # Errors
     /// [`MatrixError`] with the line.
     pub fn parse(csv: &str) -> Result<Self, MatrixError> {
-        let mut lines = csv
-            .lines()
-            .enumerate()
-            .filter(|(_, l)| !l.trim().is_empty());
+        let mut lines = csv.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
         let (_, header) = lines.next().ok_or(MatrixError::NoHeader)?;
-        let regions: Vec<String> = header
-            .split(',')
-            .skip(1)
-            .map(|r| r.trim().to_owned())
-            .collect();
+        let regions: Vec<String> = header.split(',').skip(1).map(|r| r.trim().to_owned()).collect();
         if regions.is_empty() {
             return Err(MatrixError::NoHeader);
         }
         let (mut named, mut raw) = (Vec::new(), Vec::new());
         for (number, text) in lines {
-            let bad = |problem: String| MatrixError::Line {
-                line: number + 1,
-                problem,
-            };
+            let bad = |problem: String| MatrixError::Line { line: number + 1, problem };
             let mut cells = text.split(',').map(str::trim);
             named.push(cells.next().unwrap_or_default().to_owned());
-            let row = cells.map(|c| {
-                c.parse::<f64>()
-                    .map_err(|_| bad(format!("{c:?} is not a time")))
-            });
+            let row =
+                cells.map(|c| c.parse::<f64>().map_err(|_| bad(format!("{c:?} is not a time"))));
             let row = row.collect::<Result<Vec<f64>, _>>()?;
             if row.len() != regions.len() {
-                return Err(bad(format!(
-                    "{} times for {} regions",
-                    row.len(),
-                    regions.len()
-                )));
+                return Err(bad(format!("{} times for {} regions", row.len(), regions.len())));
             }
             if let Some(t) = row.iter().find(|t| !(0.0..=RTT_MS_MAX).contains(*t)) {
                 return Err(bad(format!("{t} ms is no round-trip time")));
@@ -89,20 +73,10 @@ impl RttMatrix {
         }
         let n = regions.len();
         let mean = |i: usize| f64::midpoint(raw[i / n][i % n], raw[i % n][i / n]);
-        let rtt = (0..n * n)
-            .map(|i| Duration::from_nanos((mean(i) * 1e6).round() as u64))
-            .collect();
-        let index = regions
-            .iter()
-            .cloned()
-            .enumerate()
-            .map(|(i, r)| (r, i))
-            .collect();
-        Ok(Self {
-            regions,
-            index,
-            rtt,
-        })
+        let rtt =
+            (0..n * n).map(|i| Duration::from_nanos((mean(i) * 1e6).round() as u64)).collect();
+        let index = regions.iter().cloned().enumerate().map(|(i, r)| (r, i)).collect();
+        Ok(Self { regions, index, rtt })
     }
 
     /// The regions, in the table's order.
@@ -147,10 +121,7 @@ mod tests {
 
     #[test]
     fn a_broken_table_is_refused_with_its_line() {
-        let line = |line, problem: &str| MatrixError::Line {
-            line,
-            problem: problem.to_owned(),
-        };
+        let line = |line, problem: &str| MatrixError::Line { line, problem: problem.to_owned() };
         for (csv, error) in [
             ("", MatrixError::NoHeader),
             ("src\n", MatrixError::NoHeader),

@@ -49,25 +49,29 @@ pub struct TakingTurns {
     pub gap_ms: (u64, u64),
 }
 
-/// Speakers at random, one after the other, nobody twice in a row.
+/// Round after round in which everybody speaks once, in random order; nobody speaks twice in a row.
 #[must_use]
 pub fn taking_turns(seed: u64, speakers: &[usize], how: &TakingTurns) -> Vec<Turn> {
     let mut rng = stream(seed, Entity::World, Purpose::Talk);
     let mut turns: Vec<Turn> = Vec::new();
+    let mut round: Vec<usize> = Vec::new();
     let mut start = how.from;
     while !speakers.is_empty() {
+        if round.is_empty() {
+            round.extend_from_slice(speakers);
+        }
+        let mut choice = between(&mut rng, 0, round.len() as u64 - 1) as usize;
         let ms = between(&mut rng, how.turn_ms.0, how.turn_ms.1);
         let gap = between(&mut rng, how.gap_ms.0, how.gap_ms.1);
-        let mut choice = between(&mut rng, 0, speakers.len() as u64 - 1) as usize;
         let level = between(&mut rng, 20, 32) as u8;
-        if turns.last().is_some_and(|t| t.speaker == speakers[choice]) {
-            choice = (choice + 1) % speakers.len();
+        if turns.last().is_some_and(|t| t.speaker == round[choice]) {
+            choice = (choice + 1) % round.len();
         }
         let end = SimTime(start.0 + SimTime::from_ms(ms).0);
         if end > how.until {
             break;
         }
-        turns.push(Turn::new(speakers[choice], start, end, level));
+        turns.push(Turn::new(round.swap_remove(choice), start, end, level));
         start = SimTime(end.0 + SimTime::from_ms(gap).0);
     }
     number(turns)
@@ -92,14 +96,23 @@ pub enum TurnsError {
 ///
 /// # Errors
 /// [`TurnsError`] with the line.
-pub fn recorded(csv: &str, meeting: &str, speakers: &[usize], skip: SimTime, how: &TakingTurns) -> Result<Vec<Turn>, TurnsError> {
+pub fn recorded(
+    csv: &str,
+    meeting: &str,
+    speakers: &[usize],
+    skip: SimTime,
+    how: &TakingTurns,
+) -> Result<Vec<Turn>, TurnsError> {
     let mut rows: Vec<(&str, SimTime, SimTime)> = Vec::new();
     for (i, line) in csv.lines().enumerate().skip(1).filter(|(_, l)| !l.trim().is_empty()) {
         let cells: Vec<&str> = line.trim().split(',').collect();
         let time = |at: usize| cells.get(at).and_then(|c| c.parse::<f64>().ok());
-        let (Some(start), Some(length)) = (time(2), time(3)) else { return Err(TurnsError::Line { line: i + 1 }) };
+        let (Some(start), Some(length)) = (time(2), time(3)) else {
+            return Err(TurnsError::Line { line: i + 1 });
+        };
         if cells[0] == meeting {
-            let (start, end) = (SimTime::from_secs_f64(start), SimTime::from_secs_f64(start + length));
+            let (start, end) =
+                (SimTime::from_secs_f64(start), SimTime::from_secs_f64(start + length));
             rows.push((cells[1], start, end));
         }
     }
@@ -139,17 +152,27 @@ mod tests {
             assert!(pair[1].start > pair[0].end && pair[0].speaker != pair[1].speaker);
             assert_eq!(pair[1].number, pair[0].number + 1);
         }
+        for round in turns.chunks_exact(3) {
+            let mut who: Vec<usize> = round.iter().map(|t| t.speaker).collect();
+            who.sort_unstable();
+            assert_eq!(who, [3, 5, 8], "everybody once a round");
+        }
         assert_eq!(turns, taking_turns(1, &[3, 5, 8], &HOW), "the seed decides");
         assert_ne!(turns, taking_turns(2, &[3, 5, 8], &HOW));
     }
 
     #[test]
     fn a_recorded_meeting_is_played() {
-        let csv = "meeting,speaker,start_s,dur_s\nA,bob,10.0,2.0\nB,eve,0,1\nA,ann,11.5,1\nA,ann,100,1\n";
+        let csv =
+            "meeting,speaker,start_s,dur_s\nA,bob,10.0,2.0\nB,eve,0,1\nA,ann,11.5,1\nA,ann,100,1\n";
         let turns = recorded(csv, "A", &[7, 9], SimTime::from_ms(9_000), &HOW).unwrap();
-        let times: Vec<_> = turns.iter().map(|t| (t.speaker, t.start.0 / 1_000_000, t.end.0 / 1_000_000)).collect();
+        let times: Vec<_> =
+            turns.iter().map(|t| (t.speaker, t.start.0 / 1_000_000, t.end.0 / 1_000_000)).collect();
         assert_eq!(times, [(9, 3_000, 5_000), (7, 4_500, 5_500)]);
-        assert_eq!(recorded(csv, "C", &[1], SimTime::ZERO, &HOW), Err(TurnsError::NoMeeting("C".into())));
+        assert_eq!(
+            recorded(csv, "C", &[1], SimTime::ZERO, &HOW),
+            Err(TurnsError::NoMeeting("C".into()))
+        );
         let broken = recorded("h\nA,b,c\n", "A", &[1], SimTime::ZERO, &HOW);
         assert_eq!(broken, Err(TurnsError::Line { line: 2 }));
     }

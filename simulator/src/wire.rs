@@ -53,7 +53,12 @@ impl WireCounters {
 
 impl Wire {
     pub(crate) fn new(to: Whose, params: LinkParams, seed: u64) -> Self {
-        Self { to, model: LinkModel::new(params, seed), under_way: VecDeque::new(), arrived: (0, 0) }
+        Self {
+            to,
+            model: LinkModel::new(params, seed),
+            under_way: VecDeque::new(),
+            arrived: (0, 0),
+        }
     }
 
     pub(crate) fn set_params(&mut self, params: LinkParams) {
@@ -65,7 +70,12 @@ impl Wire {
     }
 
     /// Sends a datagram. Answers when the far end wants to be woken, if nothing was under way.
-    pub(crate) fn send(&mut self, now: SimTime, mut datagram: Datagram, pool: &mut Pool) -> Option<SimTime> {
+    pub(crate) fn send(
+        &mut self,
+        now: SimTime,
+        mut datagram: Datagram,
+        pool: &mut Pool,
+    ) -> Option<SimTime> {
         let size = datagram.bytes.len() + IP_UDP_BYTES;
         let Verdict::Deliver(at) = self.model.offer(now.as_duration(), size) else {
             pool.give(datagram.bytes);
@@ -95,7 +105,12 @@ impl Wire {
 
     pub(crate) fn counters(&self) -> WireCounters {
         let (arrived, arrived_bytes) = self.arrived;
-        WireCounters { model: self.model.counters(), arrived, arrived_bytes, in_flight: self.under_way.len() as u64 }
+        WireCounters {
+            model: self.model.counters(),
+            arrived,
+            arrived_bytes,
+            in_flight: self.under_way.len() as u64,
+        }
     }
 }
 

@@ -70,7 +70,10 @@ pub struct World {
 
 impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("World").field("time", &self.time).field("events", &self.events).finish_non_exhaustive()
+        f.debug_struct("World")
+            .field("time", &self.time)
+            .field("events", &self.events)
+            .finish_non_exhaustive()
     }
 }
 
@@ -211,7 +214,9 @@ impl World {
         let moment = self.moment(place);
         while let Some(mut datagram) = self.network.wire(wire).and_then(|w| w.receive(self.time)) {
             let Self { participants, net, ids, .. } = self;
-            let header = participants.get_mut(place).and_then(|p| p.receive(moment, &mut datagram.bytes, net, ids));
+            let header = participants
+                .get_mut(place)
+                .and_then(|p| p.receive(moment, &mut datagram.bytes, net, ids));
             if let Some(header) = header.and_then(|len| datagram.bytes.get(..len)) {
                 self.fingerprint.note(Part::Media, self.time, place, header);
             }
@@ -235,13 +240,17 @@ impl World {
         let from = address::of_participant(place);
         for (transmit, bytes) in net.transmits() {
             for datagram in bytes.chunks(transmit.segment.max(1)) {
-                if let Some((wire, at)) = network.send(*time, from, transmit.dest, transmit.ecn, datagram) {
+                if let Some((wire, at)) =
+                    network.send(*time, from, transmit.dest, transmit.ecn, datagram)
+                {
                     queue.push(at, Event::Wire(wire));
                 }
             }
         }
         net.clear();
-        let Some(due) = participants.get(place).and_then(|p| p.deadline(&self.clock)) else { return };
+        let Some(due) = participants.get(place).and_then(|p| p.deadline(&self.clock)) else {
+            return;
+        };
         let due = if due > self.time { due } else { self.time.plus(STUCK_RETRY) };
         if self.participant_wakes[place].is_none_or(|at| due < at) {
             self.participant_wakes[place] = Some(due);
@@ -285,7 +294,9 @@ fn post<'a>(
     move |transmit, bytes| {
         let from = address::of_node(node, transmit.socket);
         for datagram in bytes.chunks(transmit.segment.max(1)) {
-            if let Some((wire, at)) = network.send(time, from, transmit.dest, transmit.ecn, datagram) {
+            if let Some((wire, at)) =
+                network.send(time, from, transmit.dest, transmit.ecn, datagram)
+            {
                 queue.push(at, Event::Wire(wire));
             }
         }

@@ -1,5 +1,10 @@
 //! Runs a scenario in virtual time and prints how it went.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the tool reads files and the clock; the world does not"
+)]
+
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use simulator::{Scenario, World};

@@ -29,19 +29,12 @@ fn a_perfect_path_delivers_at_once() {
 fn delay_is_exact_to_the_nanosecond() {
     let mut link = LinkModel::new(LinkParams::delay(Duration::from_micros(34_800)), 1);
     let now = Duration::from_nanos(123_456_789);
-    assert_eq!(
-        link.offer(now, 100),
-        Verdict::Deliver(now + Duration::from_micros(34_800))
-    );
+    assert_eq!(link.offer(now, 100), Verdict::Deliver(now + Duration::from_micros(34_800)));
 }
 
 #[test]
 fn jitter_adds_half_its_bound_on_average() {
-    let params = LinkParams {
-        delay_us: 50_000,
-        jitter_us: 10_000,
-        ..LinkParams::default()
-    };
+    let params = LinkParams { delay_us: 50_000, jitter_us: 10_000, ..LinkParams::default() };
     let (count, every) = (20_000, 20 * MS);
     let mut link = LinkModel::new(params, 7);
     let extra: Vec<f64> = arrivals(&mut link, count, every, 100)
@@ -58,13 +51,8 @@ fn jitter_adds_half_its_bound_on_average() {
 #[test]
 fn random_loss_is_its_probability() {
     let (p, n) = (0.01, 200_000);
-    let mut link = LinkModel::new(
-        LinkParams {
-            loss: Loss::Random { p },
-            ..LinkParams::default()
-        },
-        3,
-    );
+    let mut link =
+        LinkModel::new(LinkParams { loss: Loss::Random { p }, ..LinkParams::default() }, 3);
     arrivals(&mut link, n, MS, 100);
     let share = link.counters().lost as f64 / f64::from(n);
     let error = (p * (1.0 - p) / f64::from(n)).sqrt();
@@ -73,20 +61,10 @@ fn random_loss_is_its_probability() {
 
 #[test]
 fn burst_loss_is_the_chains_steady_state() {
-    let loss = Loss::GilbertElliott {
-        to_bad: 0.005,
-        to_good: 0.2,
-        loss_good: 0.001,
-        loss_bad: 0.6,
-    };
+    let loss =
+        Loss::GilbertElliott { to_bad: 0.005, to_good: 0.2, loss_good: 0.001, loss_bad: 0.6 };
     let n = 1_000_000_u32;
-    let mut link = LinkModel::new(
-        LinkParams {
-            loss,
-            ..LinkParams::default()
-        },
-        4,
-    );
+    let mut link = LinkModel::new(LinkParams { loss, ..LinkParams::default() }, 4);
     let fates = arrivals(&mut link, n, MS, 100);
     let (p, share) = (loss.mean(), link.counters().lost as f64 / f64::from(n));
     // Losses of a chain are correlated: its second eigenvalue 1 - 0.005 - 0.2 widens the interval.
@@ -94,38 +72,23 @@ fn burst_loss_is_the_chains_steady_state() {
     let error = (p * (1.0 - p) / f64::from(n) * (1.0 + eigen) / (1.0 - eigen)).sqrt();
     assert!((share - p).abs() < 4.0 * error, "{share} instead of {p}");
     let after_loss = fates.windows(2).filter(|w| w[0].is_none()).count();
-    let both = fates
-        .windows(2)
-        .filter(|w| w[0].is_none() && w[1].is_none())
-        .count();
-    assert!(
-        both as f64 / after_loss as f64 > 10.0 * p,
-        "losses come in bursts"
-    );
+    let both = fates.windows(2).filter(|w| w[0].is_none() && w[1].is_none()).count();
+    assert!(both as f64 / after_loss as f64 > 10.0 * p, "losses come in bursts");
 }
 
 #[test]
 fn a_bottleneck_sends_at_its_rate_without_drifting() {
     // 1,500 bytes at 7 Mbit/s take 1,714,285.71 ns: the fraction must not get lost.
-    let params = LinkParams {
-        rate_bps: 7_000_000,
-        queue: Queue::Ms(1_000_000),
-        ..LinkParams::default()
-    };
+    let params =
+        LinkParams { rate_bps: 7_000_000, queue: Queue::Ms(1_000_000), ..LinkParams::default() };
     let mut link = LinkModel::new(params, 1);
-    let last = arrivals(&mut link, 7_000, Duration::ZERO, 1_500)
-        .last()
-        .copied()
-        .flatten();
+    let last = arrivals(&mut link, 7_000, Duration::ZERO, 1_500).last().copied().flatten();
     assert_eq!(last, Some(Duration::from_secs(12)));
 }
 
 #[test]
 fn an_idle_bottleneck_saves_nothing_up() {
-    let params = LinkParams {
-        rate_bps: 8_000,
-        ..LinkParams::default()
-    };
+    let params = LinkParams { rate_bps: 8_000, ..LinkParams::default() };
     let mut link = LinkModel::new(params, 1);
     assert_eq!(
         link.offer(Duration::from_secs(5), 10),
@@ -136,24 +99,11 @@ fn an_idle_bottleneck_saves_nothing_up() {
 #[test]
 fn a_full_queue_drops_the_newest() {
     // 1,000 bytes take 1 ms; 4,000 bytes may wait.
-    let params = LinkParams {
-        rate_bps: 8_000_000,
-        queue: Queue::Bytes(4_000),
-        ..LinkParams::default()
-    };
+    let params =
+        LinkParams { rate_bps: 8_000_000, queue: Queue::Bytes(4_000), ..LinkParams::default() };
     let mut link = LinkModel::new(params, 1);
     let fates = arrivals(&mut link, 6, Duration::ZERO, 1_000);
-    assert_eq!(
-        fates,
-        [
-            Some(MS),
-            Some(2 * MS),
-            Some(3 * MS),
-            Some(4 * MS),
-            None,
-            None
-        ]
-    );
+    assert_eq!(fates, [Some(MS), Some(2 * MS), Some(3 * MS), Some(4 * MS), None, None]);
     assert_eq!(link.counters().queue_dropped, 2);
     assert_eq!(
         link.offer(MS, 1_000),
@@ -164,13 +114,7 @@ fn a_full_queue_drops_the_newest() {
 
 #[test]
 fn a_path_that_is_down_delivers_nothing_until_it_is_up() {
-    let mut link = LinkModel::new(
-        LinkParams {
-            down: true,
-            ..LinkParams::default()
-        },
-        1,
-    );
+    let mut link = LinkModel::new(LinkParams { down: true, ..LinkParams::default() }, 1);
     assert_eq!(link.offer(MS, 1), Verdict::Drop(LinkDrop::Down));
     link.set_params(LinkParams::default());
     assert_eq!(link.offer(MS, 1), Verdict::Deliver(MS));
@@ -187,10 +131,7 @@ fn a_shorter_delay_does_not_let_packets_overtake() {
 #[test]
 fn loss_can_be_certain_or_impossible() {
     for (p, lost) in [(0.0, 0), (1.0, 1_000), (7.0, 1_000), (f64::NAN, 0)] {
-        let params = LinkParams {
-            loss: Loss::Random { p },
-            ..LinkParams::default()
-        };
+        let params = LinkParams { loss: Loss::Random { p }, ..LinkParams::default() };
         let mut link = LinkModel::new(params, 9);
         arrivals(&mut link, 1_000, MS, 1);
         assert_eq!(link.counters().lost, lost, "{p}");
@@ -203,12 +144,7 @@ fn any_loss() -> impl Strategy<Value = Loss> {
         (0.0..1.0).prop_map(|p| Loss::Random { p }),
         (0.0..1.0, 0.0..1.0, 0.0..0.1, 0.0..1.0).prop_map(
             |(to_bad, to_good, loss_good, loss_bad)| {
-                Loss::GilbertElliott {
-                    to_bad,
-                    to_good,
-                    loss_good,
-                    loss_bad,
-                }
+                Loss::GilbertElliott { to_bad, to_good, loss_good, loss_bad }
             }
         ),
     ]

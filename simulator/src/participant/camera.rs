@@ -11,10 +11,12 @@ use sfu_core::rtp::{HeaderFields, RtpWriter};
 use std::time::Duration;
 
 /// Rate and frames a second of q, h and f.
-const ENCODINGS: [(u64, u64); Encoding::MAX_PER_TRACK] = [(150_000, 15), (500_000, 30), (1_500_000, 30)];
+const ENCODINGS: [(u64, u64); Encoding::MAX_PER_TRACK] =
+    [(150_000, 15), (500_000, 30), (1_500_000, 30)];
 /// Frame sizes over their mean, in thousandths, at quantiles in hundredths: chat clip, 360p at 600 kbit/s of
 /// `video_frame_size_stats_syncodecs.csv` (mean 1,931, p5 749, p50 1,966, p95 3,003, p99 3,450, max 4,435).
-const SIZES: [(u64, u64); 6] = [(0, 200), (5, 388), (50, 1_018), (95, 1_555), (99, 1_787), (100, 2_297)];
+const SIZES: [(u64, u64); 6] =
+    [(0, 200), (5, 388), (50, 1_018), (95, 1_555), (99, 1_787), (100, 2_297)];
 /// Its first key frame over the mean.
 const KEY_OVER_MEAN: u64 = 4;
 /// Base-layer frames are larger than those between: 1.3 and 0.7 of the mean, in tenths.
@@ -150,7 +152,13 @@ impl Camera {
 }
 
 impl Encoder {
-    fn frame(&mut self, stamp: Stamp, timestamp: u32, seq: &mut u16, send: &mut impl FnMut(&[u8])) -> (bool, u64) {
+    fn frame(
+        &mut self,
+        stamp: Stamp,
+        timestamp: u32,
+        seq: &mut u16,
+        send: &mut impl FnMut(&[u8]),
+    ) -> (bool, u64) {
         let rested = self.key_at.is_none_or(|at| stamp.captured.since(at) >= KEY_EVERY);
         let key = self.key_wanted && rested;
         if key {
@@ -160,13 +168,21 @@ impl Encoder {
         self.tl0 = self.tl0.wrapping_add(u8::from(temporal == 0));
         let size = self.size(key, temporal);
         let count = size.div_ceil(PACKET_BYTES);
-        let stamp = Stamp { turn: self.encoding.0.into(), nth: self.frame, packets: count as u16, key, ..stamp };
+        let stamp = Stamp {
+            turn: self.encoding.0.into(),
+            nth: self.frame,
+            packets: count as u16,
+            key,
+            ..stamp
+        };
         let mut buffer = [0; PACKET_BYTES + 128];
         for packet in 0..count {
             // Packets of a frame are of equal size, as libwebrtc cuts them.
-            let payload = (size * (packet + 1) / count - size * packet / count).max(FRAME_BYTES_MIN);
+            let payload =
+                (size * (packet + 1) / count - size * packet / count).max(FRAME_BYTES_MIN);
             let stamp = Stamp { packet: packet as u16, ..stamp };
-            if let Some(len) = self.packet(&stamp, timestamp, temporal, payload, *seq, &mut buffer) {
+            if let Some(len) = self.packet(&stamp, timestamp, temporal, payload, *seq, &mut buffer)
+            {
                 *seq = seq.wrapping_add(1);
                 send(&buffer[..len]);
             }

@@ -44,7 +44,13 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    pub(crate) fn packet(&mut self, now: SimTime, stamp: &Stamp, me: u16, label: (Option<u32>, Option<ParticipantId>)) {
+    pub(crate) fn packet(
+        &mut self,
+        now: SimTime,
+        stamp: &Stamp,
+        me: u16,
+        label: (Option<u32>, Option<ParticipantId>),
+    ) {
         self.packets += 1;
         self.own += u64::from(stamp.who == me);
         let (csrc, speaker) = label;
@@ -55,15 +61,16 @@ impl Heard {
             self.comfort += 1;
             return;
         };
-        let heard = self.turns.entry((stamp.who.into(), turn.into())).or_insert_with(|| HeardTurn {
-            first: stamp.nth,
-            last: stamp.nth,
-            packets: 0,
-            from: now,
-            longest_gap: Duration::ZERO,
-            missing: 0,
-            delay_max: Duration::ZERO,
-        });
+        let heard =
+            self.turns.entry((stamp.who.into(), turn.into())).or_insert_with(|| HeardTurn {
+                first: stamp.nth,
+                last: stamp.nth,
+                packets: 0,
+                from: now,
+                longest_gap: Duration::ZERO,
+                missing: 0,
+                delay_max: Duration::ZERO,
+            });
         heard.packets += 1;
         heard.delay_max = heard.delay_max.max(delay);
         if heard.packets == 1 {

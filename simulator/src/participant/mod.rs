@@ -78,6 +78,8 @@ pub(crate) struct Participant {
     pub(crate) voice: Voice,
     pub(crate) camera: Option<Camera>,
     pub(crate) problems: Vec<String>,
+    /// What the edge said that does not end the meeting for them.
+    pub(crate) notices: Vec<String>,
     client: Option<ClearClient>,
     transport_seq: u16,
     report_at: SimTime,
@@ -91,7 +93,8 @@ impl Participant {
         let camera_at = SimTime(between(&mut phase, 0, CAMERA_PHASE_NS));
         let mut wall = stream(seed, entity, Purpose::WallClock);
         let me = place as u16;
-        let camera = plan.camera.then(|| Camera::new(me, camera_at, stream(seed, entity, Purpose::Frames)));
+        let camera =
+            plan.camera.then(|| Camera::new(me, camera_at, stream(seed, entity, Purpose::Frames)));
         Self {
             stage: Stage::Waiting,
             id: None,
@@ -103,6 +106,7 @@ impl Participant {
             voice: Voice::new(me, mic, turns, stream(seed, entity, Purpose::Voice)),
             camera,
             problems: Vec::new(),
+            notices: Vec::new(),
             client: None,
             transport_seq: 0,
             report_at: SimTime(u64::MAX),
@@ -135,9 +139,12 @@ impl Participant {
                 (strip.is_some() || max_bitrate_bps.is_some()).then_some(wishes)
             }
             ServerMessage::Error { code, message, fatal, .. } => {
-                self.problems.push(format!("{code:?}: {message}"));
+                let said = format!("{code:?}: {message}");
                 if *fatal {
+                    self.problems.push(said);
                     self.stage = Stage::Gone;
+                } else {
+                    self.notices.push(said);
                 }
                 None
             }
@@ -157,7 +164,10 @@ impl Participant {
             return client;
         }
         let camera = self.camera.as_ref().and_then(Camera::deadline);
-        [client, camera, Some(self.voice.deadline()), Some(self.report_at)].into_iter().flatten().min()
+        [client, camera, Some(self.voice.deadline()), Some(self.report_at)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what is due.
@@ -200,7 +210,13 @@ impl Participant {
     }
 
     /// A datagram from the edge. Answers the length of the RTP header, if it was a packet.
-    pub(crate) fn receive(&mut self, at: Moment, data: &mut [u8], net: &mut Net, ids: Speakers<'_>) -> Option<usize> {
+    pub(crate) fn receive(
+        &mut self,
+        at: Moment,
+        data: &mut [u8],
+        net: &mut Net,
+        ids: Speakers<'_>,
+    ) -> Option<usize> {
         let client = self.client.as_mut()?;
         match client.handle(at.now, data, net) {
             Opened::Rtp(len) => {
@@ -227,7 +243,9 @@ impl Participant {
                 self.stage = Stage::Gone;
             }
             Opened::Event(TransportEvent::AddressChanged { .. }) | Opened::Nothing => {}
-            Opened::Dropped(reason) => self.problems.push(format!("dropped a datagram: {reason:?}")),
+            Opened::Dropped(reason) => {
+                self.problems.push(format!("dropped a datagram: {reason:?}"))
+            }
         }
         None
     }

@@ -70,7 +70,12 @@ pub(crate) struct Picture {
 
 impl Picture {
     /// Takes a packet; answers whether a key frame must be asked for.
-    pub(crate) fn packet(&mut self, now: SimTime, view: &RtpView<'_>, counters: &mut PictureCounters) -> Option<Stamp> {
+    pub(crate) fn packet(
+        &mut self,
+        now: SimTime,
+        view: &RtpView<'_>,
+        counters: &mut PictureCounters,
+    ) -> Option<Stamp> {
         let (stamp, descriptor) = (stamp_of(view.payload)?, Vp8Descriptor::parse(view.payload)?);
         counters.packets += 1;
         if !self.in_order(view.seq, counters) {

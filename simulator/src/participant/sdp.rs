@@ -117,7 +117,10 @@ pub(crate) fn read_answer(sdp: &str, lines: &[SlotLine]) -> Option<Answer> {
     let candidate = value(sdp, "a=candidate:")?;
     let mut words = candidate.split(' ').skip(4);
     let server = SocketAddr::new(words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    let ice = LocalIce { ufrag: value(sdp, "a=ice-ufrag:")?.to_owned(), pwd: value(sdp, "a=ice-pwd:")?.to_owned() };
+    let ice = LocalIce {
+        ufrag: value(sdp, "a=ice-ufrag:")?.to_owned(),
+        pwd: value(sdp, "a=ice-pwd:")?.to_owned(),
+    };
     let sections: Vec<&str> = sdp.split("\r\nm=").skip(1).collect();
     let slot = |l: &SlotLine| {
         let section = sections.iter().find(|s| value(s, "a=mid:") == Some(&l.mid))?;
@@ -139,6 +142,7 @@ mod tests {
     use std::time::Instant;
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "any instant will do")]
     fn an_edge_answers_the_offer_with_all_slots() {
         let server = SocketAddr::from(([10, 0, 0, 3], 5_000));
         let config = PeerConfig { transport: TransportConfig::clear(vec![server]) };
@@ -146,7 +150,8 @@ mod tests {
         let (text, publish) = offer(true, Slots { audio: 3, video: 14 });
         let who = ParticipantId::new(NodeId(1), 1);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let (peer, answer) = Peer::accept(now, &config, who, &text, &publish, true, &mut rng).unwrap();
+        let (peer, answer) =
+            Peer::accept(now, &config, who, &text, &publish, true, &mut rng).unwrap();
         assert_eq!(answer.sources.len(), 2);
         assert_eq!(answer.sources[1].encodings.iter().count(), 3);
         let read = read_answer(&answer.sdp, &answer.slots).unwrap();

@@ -58,8 +58,15 @@ mod tests {
 
     #[test]
     fn a_stamp_reads_back_as_written() {
-        let stamp =
-            Stamp { captured: SimTime(123_456_789_012), who: 7, turn: 9, nth: 70_000, packet: 3, packets: 12, key: true };
+        let stamp = Stamp {
+            captured: SimTime(123_456_789_012),
+            who: 7,
+            turn: 9,
+            nth: 70_000,
+            packet: 3,
+            packets: 12,
+            key: true,
+        };
         let mut bytes = [0; 30];
         assert_eq!(stamp.write(&mut bytes), Some(()));
         assert_eq!(Stamp::read(&bytes), Some(stamp));

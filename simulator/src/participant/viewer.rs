@@ -82,7 +82,12 @@ impl Viewer {
 
     /// A packet of a slot. `ids` are the participants' ids by their places in the world. Answers the SSRC of a slot whose
     /// decoder needs a key frame.
-    pub(crate) fn packet(&mut self, at: Moment, view: &RtpView<'_>, ids: Speakers<'_>) -> Option<u32> {
+    pub(crate) fn packet(
+        &mut self,
+        at: Moment,
+        view: &RtpView<'_>,
+        ids: Speakers<'_>,
+    ) -> Option<u32> {
         let Some(slot) = self.slots.iter_mut().find(|s| s.ssrc == view.ssrc) else {
             self.unknown += 1;
             return None;

@@ -54,7 +54,8 @@ pub(crate) struct Voice {
 impl Voice {
     /// A microphone that ticks at `phase` and every 20 ms after; `turns` are its owner's, by beginning.
     pub(crate) fn new(who: u16, phase: SimTime, turns: Vec<Turn>, mut rng: ChaCha8Rng) -> Self {
-        let (ssrc, first_timestamp, seq) = (rng.next_u32() | 1, rng.next_u32(), rng.next_u32() as u16);
+        let (ssrc, first_timestamp, seq) =
+            (rng.next_u32() | 1, rng.next_u32(), rng.next_u32() as u16);
         Self {
             who,
             ssrc,
@@ -126,7 +127,13 @@ impl Voice {
         self.next.plus(PACKET * ticks)
     }
 
-    fn packet(&mut self, captured: SimTime, turn: Option<Turn>, seq: &mut u16, buffer: &mut [u8]) -> Option<usize> {
+    fn packet(
+        &mut self,
+        captured: SimTime,
+        turn: Option<Turn>,
+        seq: &mut u16,
+        buffer: &mut [u8],
+    ) -> Option<usize> {
         let waver = between(&mut self.rng, 0, WAVER_DB) as u8;
         let size = between(&mut self.rng, SPEECH_BYTES.0, SPEECH_BYTES.1) as usize;
         let (level, size) = turn.map_or((QUIET, STAMP_BYTES), |t| (t.level + waver, size));
@@ -157,7 +164,12 @@ impl Voice {
     /// Keeps the books of a turn; answers what the stamp says of it.
     fn note(&mut self, turn: Turn, captured: SimTime) -> (u16, u32) {
         if self.spoken.last().is_none_or(|s| s.turn != turn.number) {
-            self.spoken.push(Spoken { turn: turn.number, onset: captured, last: captured, packets: 0 });
+            self.spoken.push(Spoken {
+                turn: turn.number,
+                onset: captured,
+                last: captured,
+                packets: 0,
+            });
         }
         let Some(spoken) = self.spoken.last_mut() else { return (0, 0) };
         spoken.last = captured;

@@ -44,12 +44,20 @@ impl Report {
             if self.main_at(edge, onset) == row.id {
                 return None;
             }
-            let first = self.log.floors.iter().find(|f| {
-                f.edge == edge && f.main == row.id && f.at >= onset && f.at <= end
-            })?;
-            let ways = self.longest_one_way(row.edge, self.origin) + self.longest_one_way(self.origin, edge);
+            let first = self
+                .log
+                .floors
+                .iter()
+                .find(|f| f.edge == edge && f.main == row.id && f.at >= onset && f.at <= end)?;
+            let ways = self.longest_one_way(row.edge, self.origin)
+                + self.longest_one_way(self.origin, edge);
             let jitter = Duration::from_micros(row.access.jitter_us);
-            Some(FloorDelay { turn, edge, took: first.at.since(onset), bound: DECISION + ways + jitter + SLACK })
+            Some(FloorDelay {
+                turn,
+                edge,
+                took: first.at.since(onset),
+                bound: DECISION + ways + jitter + SLACK,
+            })
         };
         edges.into_iter().filter_map(one).collect()
     }

@@ -88,6 +88,8 @@ pub struct ParticipantRow {
     pub unknown_packets: u64,
     /// What went wrong, in their eyes.
     pub problems: Vec<String>,
+    /// What their edge said that did not end the meeting for them.
+    pub notices: Vec<String>,
     /// The last mile.
     pub access: LinkParams,
     /// What it carried, up and down.
@@ -130,9 +132,17 @@ impl Report {
         let n = world.nodes.len();
         let path = |from: usize, to: usize| {
             let wire = world.network.path(from, to);
-            PathRow { from, to, params: world.network.params(wire), counters: world.network.counters(wire) }
+            PathRow {
+                from,
+                to,
+                params: world.network.params(wire),
+                counters: world.network.counters(wire),
+            }
         };
-        let paths = (0..n * n).map(|i| path(i / n, i % n)).filter(|p| p.counters.model.offered > 0).collect();
+        let paths = (0..n * n)
+            .map(|i| path(i / n, i % n))
+            .filter(|p| p.counters.model.offered > 0)
+            .collect();
         let nodes = world.nodes.iter().map(|node| NodeRow {
             name: node.name.clone(),
             region: node.region.clone(),
@@ -148,7 +158,9 @@ impl Report {
             hash: world.fingerprint.finish(),
             nodes: nodes.collect(),
             paths,
-            participants: (0..world.participants.len()).map(|p| row(world, p, &world.participants[p])).collect(),
+            participants: (0..world.participants.len())
+                .map(|p| row(world, p, &world.participants[p]))
+                .collect(),
             turns: world.turns.clone(),
             log: world.log.clone(),
             origin: world.origin,
@@ -166,7 +178,9 @@ impl Report {
     #[must_use]
     pub fn longest_one_way(&self, from: usize, to: usize) -> Duration {
         let path = self.path(from, to).filter(|_| from != to);
-        path.map_or(Duration::ZERO, |p| Duration::from_micros(p.params.delay_us + p.params.jitter_us))
+        path.map_or(Duration::ZERO, |p| {
+            Duration::from_micros(p.params.delay_us + p.params.jitter_us)
+        })
     }
 
     /// The participant with an id.
@@ -214,6 +228,7 @@ fn row(world: &World, place: usize, p: &Participant) -> ParticipantRow {
         reports: viewer.reports,
         unknown_packets: viewer.unknown,
         problems: p.problems.clone(),
+        notices: p.notices.clone(),
         access: world.network.params(up),
         up: world.network.counters(up),
         down: world.network.counters(down),

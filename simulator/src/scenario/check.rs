@@ -23,7 +23,9 @@ pub(super) fn check(s: &Scenario) -> Result<(), Problem> {
     }
     let origins = s.node.iter().filter(|n| n.role == NodeRole::Origin).count();
     if origins != 1 {
-        return fail(format!("there must be exactly one [[node]] with role = \"origin\", not {origins}"));
+        return fail(format!(
+            "there must be exactly one [[node]] with role = \"origin\", not {origins}"
+        ));
     }
     if s.node.len() > NODES_MAX {
         return fail(format!("{} nodes are too many: at most {NODES_MAX}", s.node.len()));
@@ -72,9 +74,14 @@ fn check_group(s: &Scenario, group: &GroupSpec) -> Result<(), Problem> {
             return Err((Some(name.span()), format!("there is no edge {:?}", name.as_ref())));
         }
     }
-    let here = |n: &super::NodeSpec| n.role == NodeRole::Edge && n.region.as_ref() == group.region.as_ref();
+    let here = |n: &super::NodeSpec| {
+        n.role == NodeRole::Edge && n.region.as_ref() == group.region.as_ref()
+    };
     if group.edges.is_empty() && !s.node.iter().any(here) {
-        let problem = format!("there is no edge in {:?}: name some with edges = [...]", group.region.as_ref());
+        let problem = format!(
+            "there is no edge in {:?}: name some with edges = [...]",
+            group.region.as_ref()
+        );
         return Err((Some(group.region.span()), problem));
     }
     if group.cameras > group.count {

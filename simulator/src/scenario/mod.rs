@@ -185,7 +185,8 @@ impl Scenario {
     /// What is wrong, with line and column.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
         let scenario: Self = toml::from_str(text).map_err(|e| ScenarioError::syntax(text, &e))?;
-        check::check(&scenario).map_err(|(span, problem)| ScenarioError::at(text, span, problem))?;
+        check::check(&scenario)
+            .map_err(|(span, problem)| ScenarioError::at(text, span, problem))?;
         Ok(scenario)
     }
 

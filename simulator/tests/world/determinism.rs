@@ -10,7 +10,9 @@ fn small(seed: u64, listeners: usize) -> Report {
         group("eu", "eu-west-1", 2, 1),
     ];
     if listeners > 0 {
-        parts.push(group("eu", "eu-west-1", listeners, 0).replace("name = \"eu\"", "name = \"more\""));
+        parts.push(
+            group("eu", "eu-west-1", listeners, 0).replace("name = \"eu\"", "name = \"more\""),
+        );
     }
     let turns = vec![turn(0, 3_000, 5_000, 25), turn(2, 5_200, 7_000, 25)];
     run(scenario(8, seed, &parts), turns)
@@ -37,9 +39,17 @@ fn one_more_listener_changes_nobodys_luck() {
 #[test]
 fn a_recorded_meeting_plays_in_real_turns() {
     let text = "name = \"ami\"\nduration_s = 20\n[talk]\nfrom_s = 3\nrecorded = \"EN2002a\"\n";
-    let parts = [nodes(&[("us", "us-east-1"), ("eu", "eu-west-1")]), group("us", "us-east-1", 2, 0), group("eu", "eu-west-1", 2, 0)];
+    let parts = [
+        nodes(&[("us", "us-east-1"), ("eu", "eu-west-1")]),
+        group("us", "us-east-1", 2, 0),
+        group("eu", "eu-west-1", 2, 0),
+    ];
     let scenario = Scenario::parse(&format!("{text}{}", parts.concat())).unwrap();
-    let report = simulator::World::builder(std::time::Instant::now()).scenario(scenario).build().unwrap().run();
+    let report = simulator::World::builder(std::time::Instant::now())
+        .scenario(scenario)
+        .build()
+        .unwrap()
+        .run();
     assert_sound(&report);
     let spoken: usize = report.participants.iter().map(|p| p.spoken.len()).sum();
     assert!(spoken > 5, "{spoken}");

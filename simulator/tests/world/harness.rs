@@ -30,7 +30,8 @@ pub(crate) fn group(edge: &str, region: &str, count: usize, cameras: usize) -> S
 }
 
 pub(crate) fn scenario(seconds: u32, seed: u64, parts: &[String]) -> Scenario {
-    let head = format!("name = \"test\"\nduration_s = {seconds}\nseed = {seed}\npath_jitter_us = 200\n");
+    let head =
+        format!("name = \"test\"\nduration_s = {seconds}\nseed = {seed}\npath_jitter_us = 200\n");
     Scenario::parse(&format!("{head}[talk]\nwho = \"nobody\"\n{}", parts.concat())).unwrap()
 }
 
@@ -40,7 +41,8 @@ pub(crate) fn turn(speaker: usize, from_ms: u64, to_ms: u64, level: u8) -> Turn 
 }
 
 pub(crate) fn run(scenario: Scenario, turns: Vec<Turn>) -> Report {
-    let report = World::builder(Instant::now()).scenario(scenario).turns(turns).build().unwrap().run();
+    let report =
+        World::builder(Instant::now()).scenario(scenario).turns(turns).build().unwrap().run();
     assert_sound(&report);
     report
 }
@@ -58,7 +60,9 @@ pub(crate) fn assert_sound(report: &Report) {
         assert_eq!(p.own_packets, 0, "{} met themself", p.name);
         assert_eq!((p.mislabelled, p.unknown_packets), (0, 0), "{}", p.name);
     }
-    let up = |from: usize, to: usize| to == report.origin || report.nodes[from].region == report.nodes[to].region;
+    let up = |from: usize, to: usize| {
+        to == report.origin || report.nodes[from].region == report.nodes[to].region
+    };
     for (&(from, to), &count) in &report.log.voices_max {
         let most = if from != report.origin && up(from, to) && to == report.origin { 3 } else { 4 };
         assert!(count <= most, "{count} voices from {from} to {to}");
@@ -72,13 +76,29 @@ pub(crate) fn assert_everybody_heard_every_turn(report: &Report) {
     let end = SimTime(report.time.0 - SimTime::from_ms(1_000).0);
     for turn in report.turns.iter().filter(|t| t.end < end) {
         let (speaker, spoken) = report.spoken(turn.number).expect("spoken");
-        for (place, p) in report.participants.iter().enumerate().filter(|(place, _)| *place != speaker) {
-            assert!(p.connected_at.unwrap() < spoken.onset, "{} came too late for this test", p.name);
+        for (place, p) in
+            report.participants.iter().enumerate().filter(|(place, _)| *place != speaker)
+        {
+            assert!(
+                p.connected_at.unwrap() < spoken.onset,
+                "{} came too late for this test",
+                p.name
+            );
             let heard = p.heard.get(&(speaker, turn.number));
-            let heard = heard.unwrap_or_else(|| panic!("{} did not hear turn {}", p.name, turn.number));
+            let heard =
+                heard.unwrap_or_else(|| panic!("{} did not hear turn {}", p.name, turn.number));
             assert_eq!(heard.first, 0, "{place} missed the first word of turn {}", turn.number);
-            assert!(heard.longest_gap <= Duration::from_millis(60), "{place}, turn {}: {heard:?}", turn.number);
-            assert_eq!(heard.last + 1, spoken.packets, "{place} missed the last word of turn {}", turn.number);
+            assert!(
+                heard.longest_gap <= Duration::from_millis(60),
+                "{place}, turn {}: {heard:?}",
+                turn.number
+            );
+            assert_eq!(
+                heard.last + 1,
+                spoken.packets,
+                "{place} missed the last word of turn {}",
+                turn.number
+            );
         }
     }
 }
@@ -95,7 +115,9 @@ pub(crate) fn unwanted_flows(report: &Report) -> Vec<FlowSpan> {
         let spans = watched.get(&key).map(Vec::as_slice).unwrap_or_default();
         let near = |at: SimTime| {
             spans.iter().any(|(edge, from, to)| {
-                is_behind(report, span, *edge) && at.plus(DEMAND_SLACK) >= *from && at <= to.plus(DEMAND_SLACK)
+                is_behind(report, span, *edge)
+                    && at.plus(DEMAND_SLACK) >= *from
+                    && at <= to.plus(DEMAND_SLACK)
             })
         };
         let steps = 0..=span.end.since(span.start).as_secs();
@@ -117,12 +139,14 @@ fn is_behind(report: &Report, span: &FlowSpan, edge: usize) -> bool {
     }
 }
 
+/// What a slot shows, and since when.
+type Shown = ((ParticipantId, Encoding), SimTime);
 type Watched = BTreeMap<(ParticipantId, Encoding), Vec<(usize, SimTime, SimTime)>>;
 
 /// Who was shown in which encoding at which edge, from when to when.
 fn watched(report: &Report) -> Watched {
     let mut watched = Watched::new();
-    let mut open: BTreeMap<(usize, &str), ((ParticipantId, Encoding), SimTime)> = BTreeMap::new();
+    let mut open: BTreeMap<(usize, &str), Shown> = BTreeMap::new();
     for slot in report.log.slots.iter().filter(|s| s.role != SlotRole::Audio) {
         let place = (slot.viewer, slot.mid.as_str());
         let edge = report.participants[slot.viewer].edge;

@@ -11,7 +11,9 @@ fn two_people_in_one_region_stay_in_it() {
         group("eu-1", "eu-west-1", 1, 1),
         group("eu-2", "eu-west-1", 1, 1),
     ];
-    let turns = (0..12).map(|i| turn(i % 2, 4_000 + 2_000 * i as u64, 5_800 + 2_000 * i as u64, 25)).collect();
+    let turns = (0..12)
+        .map(|i| turn(i % 2, 4_000 + 2_000 * i as u64, 5_800 + 2_000 * i as u64, 25))
+        .collect();
     let report = run(scenario(30, 3, &parts), turns);
     assert_everybody_heard_every_turn(&report);
     let crossing = |a: usize, b: usize| over_the_sea(&report, a, b);
@@ -24,7 +26,11 @@ fn two_people_in_one_region_stay_in_it() {
         }
     }
     for p in &report.participants {
-        assert!(p.voice_delays.count() > 500 && p.voice_delays.max() < Duration::from_millis(20), "{:?}", p.voice_delays);
+        assert!(
+            p.voice_delays.count() > 500 && p.voice_delays.max() < Duration::from_millis(20),
+            "{:?}",
+            p.voice_delays
+        );
         assert!(p.pictures.decodable > 500 && p.pictures.freezes == 0, "{:?}", p.pictures);
     }
 }
@@ -37,13 +43,18 @@ fn a_region_that_shows_no_pictures_is_sent_none() {
         group("us", "us-east-1", 3, 3),
         listeners,
     ];
-    let turns = (0..6).map(|i| turn(i % 3, 4_000 + 3_000 * i as u64, 6_500 + 3_000 * i as u64, 25)).collect();
+    let turns = (0..6)
+        .map(|i| turn(i % 3, 4_000 + 3_000 * i as u64, 6_500 + 3_000 * i as u64, 25))
+        .collect();
     let report = run(scenario(24, 3, &parts), turns);
     assert_everybody_heard_every_turn(&report);
     let to_ap = report.log.flows.iter().filter(|f| f.to == 2 && f.track.kind == TrackKind::Camera);
     for flow in to_ap {
         assert!(flow.pushed, "{flow:?}");
-        assert!(flow.end.since(flow.start) <= Duration::from_millis(2_100), "a push is withdrawn: {flow:?}");
+        assert!(
+            flow.end.since(flow.start) <= Duration::from_millis(2_100),
+            "a push is withdrawn: {flow:?}"
+        );
     }
     assert!(report.participants[3..].iter().all(|p| p.pictures.packets == 0));
 }

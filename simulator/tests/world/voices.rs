@@ -35,7 +35,9 @@ fn when_everybody_talks_three_voices_go_up_and_four_come_down() {
 
 #[test]
 fn a_path_that_loses_one_percent_is_heard_as_gaps_and_counted() {
-    let lossy = "[[path]]\nfrom = \"eu\"\nto = \"origin\"\nloss = { kind = \"random\", p = 0.01 }\n".to_owned();
+    let lossy =
+        "[[path]]\nfrom = \"eu\"\nto = \"origin\"\nloss = { kind = \"random\", p = 0.01 }\n"
+            .to_owned();
     let parts = [
         nodes(&[("us", "us-east-1"), ("eu", "eu-west-1")]),
         group("us", "us-east-1", 2, 0),
@@ -45,9 +47,14 @@ fn a_path_that_loses_one_percent_is_heard_as_gaps_and_counted() {
     let turns = (0..20).map(|i| turn(2, 4_000 + 3_000 * i, 6_800 + 3_000 * i, 25)).collect();
     let report = run(scenario(66, 4, &parts), turns);
     let spoken: u64 = report.participants[2].spoken.iter().map(|s| u64::from(s.packets)).sum();
-    let heard = |p: usize| report.participants[p].heard.values().map(|h| u64::from(h.packets)).sum::<u64>();
+    let heard =
+        |p: usize| report.participants[p].heard.values().map(|h| u64::from(h.packets)).sum::<u64>();
     let lost = report.path(2, 0).unwrap().counters.model.lost;
-    println!("{spoken} packets spoken, {} and {} heard across a path that lost {lost}", heard(0), heard(1));
+    println!(
+        "{spoken} packets spoken, {} and {} heard across a path that lost {lost}",
+        heard(0),
+        heard(1)
+    );
     assert!(lost > 20, "the path loses: {lost}");
     assert_eq!(heard(3), spoken, "in the speaker's region nothing is missing");
     assert_eq!(heard(0), heard(1), "both listeners are behind the same path");
