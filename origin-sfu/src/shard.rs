@@ -19,10 +19,10 @@ use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-/// Meetings of one shard: hundreds a node (REQUIREMENTS), rounded up.
+/// Meetings of one shard: hundreds a node, rounded up.
 const MEETINGS_MAX: usize = 2_000;
 
-/// Granted epochs are even (DESIGN section 7): the odd one between two grants is the standby's.
+/// Granted epochs are even (ARCHITECTURE section 7): the odd one between two grants is the standby's.
 const EPOCH_STEP: u64 = 2;
 
 /// What an origin shard needs to know of itself.

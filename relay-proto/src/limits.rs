@@ -100,7 +100,7 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_millis(100);
 /// Silence that makes a link suspect: four heartbeats.
 pub const SUSPECT_AFTER: Duration = Duration::from_millis(400);
 
-/// Silence that ends a link: ten heartbeats. Failover budget is 2 s (DESIGN section 7).
+/// Silence that ends a link: ten heartbeats. Failover budget is 2 s (ARCHITECTURE section 7).
 pub const DEAD_AFTER: Duration = Duration::from_millis(1_000);
 
 const _: () = assert!(SNAPSHOT_MEMBERS_MAX * (4 * NAME_CHARS_MAX + 20) <= CONTROL_BYTES_MAX);

@@ -64,7 +64,7 @@ pub enum ShardInput<'a, C> {
     Command(C),
 }
 
-/// Datagrams of one slice: DESIGN section 1, "flush one slice (64 datagrams ...)".
+/// Datagrams of one slice: ARCHITECTURE section 1.
 pub const SLICE_DATAGRAMS: usize = 64;
 /// The largest datagram that is ever sent: an Ethernet frame's payload.
 pub const DATAGRAM_BYTES_MAX: usize = 1_500;

@@ -1,7 +1,7 @@
 //! Real meetings through the whole chain: loudness, digests, the origin's election, voices.
 //!
 //! The segments say who speaks when, not how loud: levels are drawn from a seeded generator, with the gaps between
-//! syllables that real levels have. Reference (shared/notes/simulator.md finding 7, 170 meetings): 6.68 switches/min and the
+//! syllables that real levels have. Reference (a study of 170 meetings of the corpus): 6.68 switches/min and the
 //! wrong or a silent speaker for 5.2 % of speech time.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 #![allow(clippy::disallowed_methods, reason = "a test chooses the instant it starts from")]

@@ -6,7 +6,7 @@ use relay_proto::control::{Member, RosterChange};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Changes are told to clients at most this often (DESIGN section 5).
+/// Changes are told to clients at most this often (ARCHITECTURE section 5).
 pub(super) const COALESCE: Duration = Duration::from_millis(200);
 
 /// All edges have told a new origin of their participants by then: the longest round trip is 400 ms.

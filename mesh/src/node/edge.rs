@@ -38,14 +38,7 @@ type Followed = Arc<Mutex<BTreeMap<MeetingId, Epoch>>>;
 /// What kept it from starting, or ended it.
 pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
     let identity = options.identity.load()?;
-    let token_key = options
-        .token_key
-        .clone()
-        .context("an edge needs the token issuer's public key: --token-key FILE")?;
-    let pem = tokio::fs::read(&token_key)
-        .await
-        .with_context(|| format!("cannot read {}", token_key.display()))?;
-    let verifier = Arc::new(Verifier::from_pem(&pem)?);
+    let verifier = Arc::new(verifier(&options).await?);
     let topology = options.topology_client(&identity)?;
     let readiness = Readiness::starting();
     let metrics = Metrics::new(&[("node", &options.name), ("region", &options.region)])?;
@@ -110,6 +103,15 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
     http.stop().await;
     tokio::task::spawn_blocking(move || shard.join()).await??;
     ended
+}
+
+/// Checks tokens with the issuer's public key.
+async fn verifier(options: &NodeOptions) -> anyhow::Result<Verifier> {
+    let file = options.token_key.as_ref();
+    let file = file.context("an edge needs the token issuer's public key: --token-key FILE")?;
+    let pem = tokio::fs::read(file).await;
+    let pem = pem.with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(Verifier::from_pem(&pem)?)
 }
 
 /// The shard with its links, on its thread.

@@ -1,6 +1,6 @@
 //! Congestion control for relay links: by delay, patient with random loss, sane while application-limited.
 //!
-//! Measured (notes/baselines.md section 1d): at 100 ms and 0.1 % random loss Cubic ends at 10-55 % of the offered
+//! Measured: at 100 ms and 0.1 % random loss Cubic ends at 10-55 % of the offered
 //! rate. quinn's BBR holds, but draws from the operating system (so virtual-time runs would differ) and halves its
 //! window every 10 s to probe the round trip. This one:
 //!

@@ -208,7 +208,7 @@ fn a_narrow_path_keeps_voices_and_drops_stale_video() {
 
 #[test]
 fn random_loss_does_not_slow_a_link() {
-    // notes/baselines.md section 1d: Cubic ends at 2-20 % of this.
+    // Cubic was measured to end at 2-20 % of this.
     for (loss, pps, least) in [(0.01, 1_000, 0.98), (0.01, 5_000, 0.97), (0.001, 5_000, 0.99)] {
         let mut world = World::pair();
         world.delay = Duration::from_millis(50);

@@ -1,6 +1,6 @@
 //! The bandwidth ladder: which encoding of the main picture a downlink carries.
 //!
-//! Down at once, up only after the share has lasted (REQUIREMENTS, "Meetings").
+//! Down at once, up only after the share has lasted.
 
 use relay_proto::{Encoding, Now};
 use std::time::{Duration, Instant};

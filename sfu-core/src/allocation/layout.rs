@@ -27,7 +27,7 @@ pub const VOICES_BPS: u64 = 3 * 50_000;
 pub const Q_BPS: u64 = 150_000;
 /// The strip and the screen get better only when the rate has lasted for this long.
 pub const STRIP_UP_AFTER: Duration = Duration::from_secs(2);
-/// Nominal needs of q, h and f (REQUIREMENTS), for encodings whose rate is not known.
+/// Nominal needs of q, h and f, for encodings whose rate is not known.
 const NOMINAL_BPS: [u32; Encoding::MAX_PER_TRACK] = [150_000, 550_000, 1_500_000];
 /// A source whose lowest encoding is too large for its share is shown up to this factor: an estimate at the start of a
 /// meeting is often too low, but ten times as much as fits would drown the voices.

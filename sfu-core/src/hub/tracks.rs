@@ -13,7 +13,7 @@ use relay_proto::control::{Announce, Body, Codec, EncodingInfo, Refusal};
 use relay_proto::limits::HOPS_MAX;
 use relay_proto::{Encoding, EncodingSet, NodeId, Now, TrackId, TrackKind};
 
-/// What an encoding is expected to need, by rid: 150 k, 500 k, 1.5 M; a voice 50 k (REQUIREMENTS, "Meetings").
+/// What an encoding is expected to need, by rid: 150 k, 500 k, 1.5 M; a voice 50 k.
 const BITRATE_BPS: [u32; Encoding::MAX_PER_TRACK] = [150_000, 500_000, 1_500_000];
 const VOICE_BPS: u32 = 50_000;
 /// A source without simulcast sends its only picture at full rate.

@@ -22,7 +22,7 @@ pub enum ViewerSlot {
     Screen,
 }
 
-/// Downlink assumed until the client says otherwise: the default layout with a screen is about 6 Mbit/s (REQUIREMENTS).
+/// Downlink assumed until the client says otherwise: the default layout with a screen is about 6 Mbit/s.
 const DOWNLINK_DEFAULT_BPS: u64 = 6_000_000;
 
 /// What a viewer asked for.

@@ -1,6 +1,6 @@
 //! The origin's election of the main speaker.
 //!
-//! DESIGN section 6: an incumbent silent for 300 ms gives way at once to whoever is loudest; one who still speaks gives
+//! ARCHITECTURE section 6: an incumbent silent for 300 ms gives way at once to whoever is loudest; one who still speaks gives
 //! way to a challenger who has been louder for 2 s.
 
 use super::digest::{CHANGE_EVERY, aged};
@@ -19,7 +19,7 @@ pub const HOLD: Duration = Duration::from_secs(2);
 /// Being less loud for up to this long does not interrupt a challenge: words have gaps.
 pub const DIP: Duration = Duration::from_millis(300);
 /// Speech needed before anybody takes the floor: a cough or a chair is shorter. Its end is only noticed 60 ms late: 180 +
-/// 60 + 20 ms of digest pacing stay within the 300 ms that DESIGN section 6 allows from the onset of speech to the decision.
+/// 60 + 20 ms of digest pacing stay within the 300 ms that ARCHITECTURE section 6 allows from the onset of speech to the decision.
 pub const SPEECH_MIN: Duration = Duration::from_millis(180);
 const _: () = assert!(
     SPEECH_MIN.as_millis() + SILENT_AFTER.as_millis() + CHANGE_EVERY.as_millis()

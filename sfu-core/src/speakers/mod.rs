@@ -1,6 +1,6 @@
 //! Who speaks: loudness of each voice, the voices that pass, the ranking an edge reports, the floor the origin elects.
 //!
-//! DESIGN section 6. Voices and the main picture are decided apart: a voice passes with its first loud packet
+//! ARCHITECTURE section 6. Voices and the main picture are decided apart: a voice passes with its first loud packet
 //! ([`VoiceGate`]), the picture follows when the origin has elected ([`FloorElection`]).
 
 pub mod digest;

@@ -9,7 +9,7 @@ import { participant } from "../lib/participant.mjs";
 import { frames, installProbe, lipSync, sounds, watchAudio, watchVideo } from "../lib/probe.mjs";
 import { loopback } from "../selftest/loopback.mjs";
 
-/** REQUIREMENTS: sound and picture are at most this far apart. */
+/** Sound and picture are at most this far apart. */
 const SYNC_MS = 60;
 const FLASH_EVERY_MS = 1_000;
 const FLASHING = { flashEveryMs: FLASH_EVERY_MS, flashMs: 300 };

@@ -98,7 +98,7 @@ test("the far main picture follows 20 changes of speaker", { timeout: 150_000 },
   const over = (values) => [...values].flatMap(([each, list]) => list.map((value) => value - boundOf(each)));
   say(`beyond the bound, P50 / P95 / max: told ${figures(over(told))} ms, shown ${figures(over(lags))} ms`);
   // The decision is the mesh's alone; pictures also wait for this machine's encoders and jitter buffers.
-  assert.ok(median(over(told)) < 0, "the floor follows within the bound of DESIGN section 6");
+  assert.ok(median(over(told)) < 0, "the floor follows within the bound of ARCHITECTURE section 6");
 });
 
 async function untilLabel(wanted) {
