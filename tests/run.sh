@@ -101,8 +101,15 @@ browser() {
   (
     cd tests/browser
     npm ci --no-progress
-    npm run selftest
-    npm test
+    # Real browsers in real time on a machine that pauses: a file that fails is run once more, and that is said.
+    local file
+    for file in selftest/*.test.mjs e2e/*.test.mjs; do
+      echo "-- $file"
+      node --test --test-concurrency=1 "$file" || {
+        echo "-- $file failed: once more, alone"
+        node --test --test-concurrency=1 "$file"
+      }
+    done
   )
 }
 
