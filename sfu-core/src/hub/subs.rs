@@ -128,7 +128,8 @@ impl Hub {
         };
         if let Some(key) = link.feeds.get(&ring) {
             if let (Some(Sub::Feed(feed)), false) = (self.subs.get_mut(*key), pushed) {
-                feed.pushed = false;
+                // What is asked for must be asked for further up: a push lasts only as long as whoever began it says.
+                self.demand_dirty |= std::mem::replace(&mut feed.pushed, false);
             }
             return;
         }
