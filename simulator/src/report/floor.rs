@@ -4,7 +4,7 @@ use super::Report;
 use crate::time::SimTime;
 use std::time::Duration;
 
-/// DESIGN section 6: from the onset of speech to the floor at a viewer's edge, besides both ways.
+/// ARCHITECTURE section 6: from the onset of speech to the floor at a viewer's edge, besides both ways.
 const DECISION: Duration = Duration::from_millis(300);
 /// Digest pacing and what else is rounded.
 const SLACK: Duration = Duration::from_millis(30);
@@ -18,7 +18,7 @@ pub struct FloorDelay {
     pub edge: usize,
     /// From the first loud packet's arrival at the speaker's edge to the floor message at this edge.
     pub took: Duration,
-    /// DESIGN section 6: 300 ms + one-way(speaker's edge, origin) + one-way(origin, this edge) + 30 ms.
+    /// ARCHITECTURE section 6: 300 ms + one-way(speaker's edge, origin) + one-way(origin, this edge) + 30 ms.
     pub bound: Duration,
 }
 
