@@ -14,6 +14,9 @@ use std::time::Instant;
 /// However little of an encoding is its base layer: a picture six times as fast is a blur already.
 const SPEED_MAX: u64 = 6;
 
+/// Going back by less than this is not seen: encodings of one picture differ by a frame or two on their way.
+const BACK_US_MAX: i64 = 150_000;
+
 /// What became of a wanted switch.
 pub(super) enum Switch {
     /// None is wanted, or nothing is there to switch to.
@@ -39,7 +42,8 @@ impl Forwarder {
         match self.kind {
             SlotKind::Audio => self.switch_voice(now, wanted, ring, clock),
             SlotKind::Video => {
-                let switch = self.switch_picture(now, wanted, ring, clock);
+                let shown = self.shown_capture(rings);
+                let switch = self.switch_picture(now, wanted, ring, clock, shown);
                 self.waiting_for_key = matches!(switch, Switch::NeedsKey);
                 switch
             }
@@ -74,21 +78,25 @@ impl Forwarder {
         wanted: SourceRef,
         ring: &EncodingRing,
         clock: Option<&CaptureClock>,
+        shown: Option<NtpTime>,
     ) -> Switch {
         let Some(chain) = ring.key_chain(now.mono) else {
             return Switch::NeedsKey;
         };
         let live = now.mono <= chain.at + LIVE_LAG;
-        if !live && (self.would_go_back(now, wanted) || ring.keyframe_start(now.mono).is_none()) {
-            return Switch::NeedsKey;
-        }
         let Some((first, _)) = ring.find(chain.seq).and_then(|arrival| ring.get(arrival)) else {
             return Switch::NeedsKey;
         };
+        let capture = clock.and_then(|clock| clock.capture_of(first.timestamp));
+        let back = shown.zip(capture).is_some_and(|(s, c)| s.micros_since(c) > BACK_US_MAX);
+        if (back || !live) && self.flows_worse(now, wanted)
+            || !live && ring.keyframe_start(now.mono).is_none()
+        {
+            return Switch::NeedsKey;
+        }
         if let Some(until) = self.unfinished_frame(now) {
             return Switch::NotBefore(until);
         }
-        let capture = clock.and_then(|clock| clock.capture_of(first.timestamp));
         let wall = if live { capture.unwrap_or(now.wall) } else { live_edge(now, ring, clock) };
         let replay = (!live).then(|| replay_speed(ring, chain.start));
         self.begin_run(now, wanted, chain.start, &first, wall, replay);
@@ -96,11 +104,20 @@ impl Forwarder {
     }
 
     /// A better encoding of the picture that is already there can wait for a key frame: a replay would go back in time.
-    fn would_go_back(&self, now: Now, wanted: SourceRef) -> bool {
-        let better =
+    fn flows_worse(&self, now: Now, wanted: SourceRef) -> bool {
+        let worse =
             |source: SourceRef| source.track == wanted.track && wanted.encoding > source.encoding;
         let flows = self.output.sent_at().is_some_and(|at| now.mono <= at + FLOWING);
-        flows && self.current().is_some_and(better)
+        flows && self.current().is_some_and(worse)
+    }
+
+    /// When the picture that was sent last was captured. What a neighbour replays from its cache arrives like anything
+    /// live: only its capture time tells that it is old.
+    fn shown_capture<R: Rings>(&self, rings: &R) -> Option<NtpTime> {
+        let reader = self.reader.as_ref()?;
+        let ring = rings.ring(reader.source.ring)?;
+        let (meta, _) = ring.find(reader.sent).and_then(|arrival| ring.get(arrival))?;
+        rings.clock(reader.source.ring)?.capture_of(meta.timestamp)
     }
 
     fn unfinished_frame(&self, now: Now) -> Option<Instant> {

@@ -64,7 +64,8 @@ test("voice and picture are together at the far end, also 1 s after a switch", {
   };
   const now = () => lin.page.evaluate(() => performance.now());
   let last;
-  for (let turn = 0; turn < 5; turn += 1) {
+  // A machine that is busy elsewhere lets some flashes pass unmeasured.
+  for (let turn = 0; turn < 9 && follows.length < 12; turn += 1) {
     const [speaker, other] = turn % 2 === 0 ? [ada, eva] : [eva, ada];
     await other.speak(false);
     await speaker.speak(undefined);
@@ -76,8 +77,11 @@ test("voice and picture are together at the far end, also 1 s after a switch", {
     if (turn > 0) follows.push(...offsets);
     last = { speaker, switched };
   }
-  await pause(8 * FLASH_EVERY_MS);
-  const steady = await measure(last.speaker, last.switched + 5_000);
+  let steady = [];
+  for (let i = 0; i < 24 && steady.length < 8; i += 1) {
+    await pause(FLASH_EVERY_MS);
+    steady = await measure(last.speaker, last.switched + 4_000);
+  }
   say(`method's own offset ${Math.round(own)} ms; sound minus picture, median: steady ${Math.round(median(steady))} ms of ${steady.length}, `
     + `after a switch ${Math.round(median(follows))} ms of ${follows.length}`);
   assert.ok(steady.length >= 6 && follows.length >= 10, `${steady.length} and ${follows.length} flashes measured`);

@@ -84,6 +84,28 @@ fn a_better_encoding_waits_for_a_live_key_frame_and_a_lower_one_does_not() {
 }
 
 #[test]
+fn a_better_encoding_that_a_neighbour_replays_is_not_taken_for_live() {
+    let mut world = World::new(SlotKind::Video, &[(1, 1), (1, 2)], false);
+    world.frame(0, true, 2);
+    world.select(0);
+    world.run(10);
+    // The neighbour sends its cache from a second ago, as fast as it likes: the key frame arrives just now.
+    world.sources[1].timestamp = world.sources[0].timestamp.wrapping_sub(90_000);
+    let clock = world.sources[0].clock.clone();
+    world.sources[1].clock = clock;
+    world.select(1);
+    world.frame(1, true, 2);
+    assert_eq!(world.pull(), Pulled::WaitingForKey, "the picture would go back by a second");
+    assert!(world.shows(0));
+    world.sources[1].timestamp = world.sources[0].timestamp;
+    world.frame(1, true, 2);
+    world.pull();
+    assert!(world.shows(1), "the key frame that was asked for is live");
+    check_numbering(&world.got);
+    check_decodable(&world.got);
+}
+
+#[test]
 fn a_switch_lets_the_old_frame_finish() {
     let mut world = showing(&[(1, 0), (2, 0)]);
     let rest = {
