@@ -6,7 +6,7 @@ use edge_sfu::signal::{PublishLine, TrackKindJson};
 use edge_sfu::transport::srtp::{KeyOwner, Profile, SrtpSession};
 use edge_sfu::transport::{ClearClient, Fingerprint, FingerprintHash, LocalIce, Opened};
 use relay_proto::machine::Net;
-use relay_proto::{Encoding, Now, TrackKind};
+use relay_proto::{Encoding, Now};
 use sfu_core::rtp::{HeaderFields, RtpWriter};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -75,14 +75,14 @@ pub struct Thin {
 }
 
 impl Thin {
-    /// After the answer `sdp`: ready to say [`Self::hello`].
-    pub fn new(now: Now, identity: &Identity, sdp: &str) -> Self {
+    /// After `offer` was answered by `sdp`.
+    pub fn new(now: Now, identity: &Identity, offer: &str, sdp: &str) -> Self {
         let value = |key: &str| {
             let line = sdp.lines().find_map(|l| l.strip_prefix(key));
             line.unwrap_or_else(|| panic!("no {key} in the answer")).trim().to_owned()
         };
         let local = LocalIce { ufrag: value("a=ice-ufrag:"), pwd: value("a=ice-pwd:") };
-        let own = identity.attendee.lines().find_map(|l| l.strip_prefix("a=ice-ufrag:"));
+        let own = offer.lines().find_map(|l| l.strip_prefix("a=ice-ufrag:"));
         let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut net = Net::new();
         ClearClient::new(now, nobody, own.unwrap_or_default(), &local).on_deadline(now, &mut net);
@@ -258,6 +258,3 @@ impl Media {
         }
     }
 }
-
-/// Tracks of a publisher, for those who name them.
-pub const KINDS: [TrackKind; 2] = [TrackKind::Mic, TrackKind::Camera];

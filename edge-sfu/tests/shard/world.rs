@@ -48,6 +48,7 @@ pub(crate) fn links(now: Now, node: NodeId) -> Links {
 /// A participant with the datagrams that are on their way to them.
 pub(crate) struct Participant {
     pub(crate) thin: Option<Thin>,
+    offer: String,
     pub(crate) media: Media,
     pub(crate) said: Vec<ServerMessage>,
     pub(crate) closed: bool,
@@ -107,15 +108,16 @@ impl World {
     /// Wants to join; the place in `people`.
     pub(crate) fn join(&mut self, meeting: MeetingId, publishes: bool) -> usize {
         let index = self.people.len();
+        let offer = if publishes { &IDENTITY.publisher } else { &IDENTITY.attendee };
         self.people.push(Participant {
             thin: None,
+            offer: offer.clone(),
             media: Media::default(),
             said: Vec::new(),
             closed: false,
             rtp: Vec::new(),
             arriving: Vec::new(),
         });
-        let offer = if publishes { &IDENTITY.publisher } else { &IDENTITY.attendee };
         self.command(EdgeCommand::Join(Box::new(Join {
             socket: SocketId(index as u64),
             meeting,
@@ -264,7 +266,7 @@ impl World {
     fn told(&mut self, socket: SocketId, message: ServerMessage) {
         let (index, now) = (socket.0 as usize, self.now);
         if let ServerMessage::Joined { sdp, .. } = &message {
-            let thin = Thin::new(now, &IDENTITY, sdp);
+            let thin = Thin::new(now, &IDENTITY, &self.people[index].offer, sdp);
             let check = thin.check().to_vec();
             self.people[index].thin = Some(thin);
             self.up.push((Socket::Media, participant_addr(index), check));

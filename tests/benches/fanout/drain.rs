@@ -139,7 +139,7 @@ impl Crowd {
         rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 256 * 1024).unwrap();
         let data = epoll::EventData::new_u64(self.people.len() as u64);
         epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN).unwrap();
-        let mut thin = Thin::new(super::now(), identity, sdp);
+        let mut thin = Thin::new(super::now(), identity, &identity.attendee, sdp);
         let _ = socket.send_to(thin.check(), self.server);
         for record in thin.handshake(super::now()) {
             let _ = socket.send_to(&record, self.server);

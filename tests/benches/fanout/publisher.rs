@@ -42,7 +42,7 @@ impl Publisher {
         let socket = UdpSocket::bind((super::LOOPBACK, 0)).unwrap();
         socket.connect(child.media).unwrap();
         socket.set_nonblocking(true).unwrap();
-        let thin = Thin::new(super::now(), identity, &sdp);
+        let thin = Thin::new(super::now(), identity, &identity.publisher, &sdp);
         let _ = socket.send(thin.check());
         let media = Media::default();
         let mut publisher = Self { thin, media, socket, checked: Instant::now(), received: 0 };
