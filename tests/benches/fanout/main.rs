@@ -74,7 +74,7 @@ fn measure(
     std::thread::sleep(SETTLE);
     drain.calibrate();
     pattern.round(publishers);
-    std::thread::sleep(SETTLE);
+    std::thread::sleep(SETTLE.max(interval));
     drain.reset();
     publishers.iter_mut().for_each(Publisher::listen);
     let heard = |all: &[Publisher]| all.iter().map(|p| p.received).sum::<u64>();
