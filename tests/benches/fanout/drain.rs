@@ -224,7 +224,7 @@ impl Crowd {
             } else if person.thin.is_connected() {
                 continue;
             }
-            if !is_rtp || index % SAMPLE == 0 {
+            if !is_rtp || index.is_multiple_of(SAMPLE) {
                 match person.thin.handle(&mut buffer[..len], &mut answers) {
                     Opened::Rtp(_) => self.seen.opened += 1,
                     Opened::Dropped(reason) => panic!("subscriber {index}: {reason:?}"),

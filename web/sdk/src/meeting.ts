@@ -5,7 +5,7 @@ import type { MemberJson } from "./generated/MemberJson";
 import type { ServerMessage } from "./generated/ServerMessage";
 import type { TrackKindJson } from "./generated/TrackKindJson";
 import { signalUrlOf } from "./link";
-import { equalised } from "./lipsync";
+import { LipSync, playoutDelayMs } from "./lipsync";
 import { SLOTS_DEFAULT, SLOTS_MAX, type JoinOptions, type SlotCounts } from "./options";
 import { Peer } from "./peer";
 import { Publisher } from "./publisher";
@@ -42,6 +42,7 @@ export class Meeting extends Emitter<MeetingEvents> {
   readonly #slots: SlotTable;
   readonly #speaking = new Speaking();
   readonly #alignStats = new StatsReader();
+  readonly #lipSync = new LipSync();
   readonly #askedStats = new StatsReader();
   readonly #backoff: Backoff;
   #counts: SlotCounts;
@@ -392,7 +393,14 @@ export class Meeting extends Emitter<MeetingEvents> {
 
   async #align(): Promise<void> {
     const stats = this.#alignStats.read(await this.#report(), this.slots);
-    for (const { key, targetMs } of equalised(stats.slots)) {
+    const playing = stats.slots.map(({ key, role, participant, jitterBufferMs }) => ({
+      key,
+      role,
+      participant,
+      bufferMs: jitterBufferMs,
+      delayMs: playoutDelayMs(this.#slots.receiver(key)),
+    }));
+    for (const { key, targetMs } of this.#lipSync.update(playing)) {
       const receiver = this.#slots.receiver(key) as { jitterBufferTarget?: number | null } | undefined;
       if (receiver && receiver.jitterBufferTarget !== targetMs) receiver.jitterBufferTarget = targetMs;
     }

@@ -20,7 +20,7 @@ export interface Heard {
 export interface SlotReceiver {
   readonly track: MediaStreamTrack;
   getContributingSources(): { source: number; timestamp: number; audioLevel?: number }[];
-  getSynchronizationSources(): { audioLevel?: number }[];
+  getSynchronizationSources(): { audioLevel?: number; timestamp?: number; captureTimestamp?: number }[];
 }
 
 /** A receive slot. Its `stream` stays the same object for the whole meeting, also across a reconnect. */
