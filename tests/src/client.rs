@@ -1,6 +1,7 @@
 //! One participant: an `rtc` peer connection over a real socket.
 
 use crate::clock;
+use crate::feedback::{self, KeyframeRequests};
 use crate::publish::{Camera, Mic, RIDS, Turns, Wire};
 use crate::record::{Record, Slot};
 use crate::sdp::Answer;
@@ -9,7 +10,7 @@ use anyhow::{Context, ensure};
 use bytes::BytesMut;
 use edge_sfu::signal::{PublishLine, ServerMessage, TrackKindJson};
 use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
-use rtc::interceptor::Registry;
+use rtc::interceptor::{Registry, Slot as Position};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::interceptor_registry::{
     configure_nack, configure_rtcp_reports, configure_simulcast_extension_headers, configure_twcc,
@@ -165,11 +166,14 @@ fn media_engine() -> anyhow::Result<MediaEngine> {
     Ok(media)
 }
 
-fn peer_connection(now: Instant) -> anyhow::Result<RTCPeerConnection> {
+fn peer_connection(now: Instant, camera: bool) -> anyhow::Result<RTCPeerConnection> {
     let mut media = media_engine()?;
     let registry = configure_nack(Registry::new(), &mut media);
     let registry = configure_rtcp_reports(registry);
-    let registry = configure_twcc(registry, &mut media)?;
+    let mut registry = configure_twcc(registry, &mut media)?;
+    if camera {
+        registry = registry.with(Position::from(feedback::SLOT), KeyframeRequests::default());
+    }
     let settings = SettingEngineBuilder::new()
         .with_srtp_protection_profiles(vec![SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm])
         .with_host_acceptance_min_wait(Some(Duration::ZERO))
@@ -216,7 +220,7 @@ impl Client {
         let now = Instant::now();
         let socket = Socket::bind(ip)?;
         let addr = socket.addr()?;
-        let mut pc = peer_connection(now)?;
+        let mut pc = peer_connection(now, spec.camera)?;
         let mut senders = Vec::new();
         let (mut mic, mut camera) = (None, None);
         let phase_us = u64::from(number) * 1_713;

@@ -37,7 +37,7 @@ pub struct Who(u32);
 pub struct Core {
     clients: Vec<Option<Client>>,
     outbox: Vec<Option<mpsc::UnboundedSender<ClientMessage>>>,
-    /// The longest turn of the driver thread: how late it may have read or sent.
+    /// The longest time from one turn of the driver thread to the next: how late it may have sent.
     pub longest_turn: Duration,
 }
 
@@ -288,14 +288,16 @@ fn drive(core: &Mutex<Core>, stop: &AtomicBool) {
     let mut buffer = vec![0; 2_048];
     let mut packets = Vec::new();
     let mut sockets: Vec<Arc<UdpSocket>> = Vec::new();
+    let mut last = Instant::now();
     while !stop.load(Ordering::SeqCst) {
         let began = Instant::now();
+        let pause = began - std::mem::replace(&mut last, began);
         let due = {
             let mut core = core.lock().unwrap_or_else(PoisonError::into_inner);
             let due = turn(&mut core, &mut buffer, &mut packets);
             sockets.clear();
             sockets.extend(core.iter_mut().map(|c| c.socket().udp()));
-            core.longest_turn = core.longest_turn.max(began.elapsed());
+            core.longest_turn = core.longest_turn.max(pause);
             due
         };
         if let Some(rest) = TURN_MIN.checked_sub(began.elapsed()) {

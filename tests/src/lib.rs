@@ -13,6 +13,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod feedback;
 pub mod fleet;
 pub mod http;
 pub mod mesh;

@@ -1,4 +1,6 @@
 //! The mesh under test: a child process `mesh dev` with its own child processes.
+//!
+//! One at a time: [`Mesh::start`] waits until the mesh of another test has ended.
 
 use crate::http;
 use crate::wait;
@@ -22,6 +24,8 @@ use topology::service::{ClientConfig, TopologyClient, load_identity};
 const START: Duration = Duration::from_secs(30);
 /// `mesh dev` says that it ends within 3 s; then it is killed.
 const STOP: Duration = Duration::from_secs(6);
+/// All other tests end within this time.
+const ALONE: Duration = Duration::from_secs(900);
 /// Tokens are good for this long.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);
 
@@ -65,6 +69,7 @@ pub struct Mesh {
     topology: Option<TopologyClient>,
     runtime: Option<tokio::runtime::Runtime>,
     _dir: tempfile::TempDir,
+    _alone: std::fs::File,
 }
 
 /// The binary: `MESH_BIN`, or built now beside the tests.
@@ -82,7 +87,9 @@ pub fn binary() -> &'static Path {
         let target = dir.parent().expect("target/PROFILE");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
-            .args(["build", "--quiet", "--profile", "ci", "-p", "mesh", "--bin", "mesh"])
+            // Together with the tests: cargo then chooses the same features, and nothing is built twice.
+            .args(["build", "--quiet", "--profile", "ci", "-p", "mesh-tests", "-p", "mesh"])
+            .args(["--bin", "mesh"])
             .arg("--target-dir")
             .arg(target)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -91,6 +98,18 @@ pub fn binary() -> &'static Path {
         assert!(built.success(), "the mesh binary cannot be built");
         target.join("ci").join("mesh")
     })
+}
+
+/// One mesh at a time, whatever runs the tests: two would fight for the cores, and the figures would mean nothing.
+fn alone() -> anyhow::Result<std::fs::File> {
+    let tests = std::env::current_exe()?;
+    let lock = std::fs::File::create(tests.with_file_name("mesh-tests.lock"))?;
+    let free = || match lock.try_lock() {
+        Ok(()) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
+    wait::until(ALONE, "the meshes of other tests end", free);
+    Ok(lock)
 }
 
 impl Mesh {
@@ -104,6 +123,7 @@ impl Mesh {
     }
 
     fn try_start(args: &[&str]) -> anyhow::Result<Self> {
+        let alone = alone()?;
         let dir = tempfile::tempdir()?;
         let mut child = Command::new(binary())
             .args(["dev", "--http-base", "0", "--json", "--state-dir"])
@@ -143,6 +163,7 @@ impl Mesh {
             topology: Some(topology),
             runtime: Some(runtime),
             _dir: dir,
+            _alone: alone,
         })
     }
 

@@ -229,6 +229,12 @@ impl Camera {
         self.due_us
     }
 
+    /// Frames sent.
+    #[must_use]
+    pub fn frames(&self) -> u16 {
+        self.picture
+    }
+
     /// The encoding of an SSRC.
     #[must_use]
     pub fn encoding_of(&self, ssrc: u32) -> Option<usize> {

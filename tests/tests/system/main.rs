@@ -1,3 +1,8 @@
-//! Whole meshes of real processes. One at a time: each takes both cores.
+//! Whole meshes of real processes. One mesh at a time (see [`mesh_tests::mesh::Mesh`]): each takes both cores.
 
+mod crowd;
+mod edges;
+mod pictures;
+mod region;
+mod stage;
 mod voices;
