@@ -139,8 +139,10 @@ async fn serve(state: SignalState, socket: WebSocket) {
         }
     }
     session.end().await;
-    // What was said last is written before the socket closes; a reader that does not read is not waited for.
-    if tokio::time::timeout(Duration::from_secs(1), &mut writer).await.is_err() {
+    // What was said last is written before the socket closes; a reader that does not read is not waited for. A writer that
+    // ended the loop above must not be waited for again.
+    let ended = writer.is_finished();
+    if !ended && tokio::time::timeout(Duration::from_secs(1), &mut writer).await.is_err() {
         stop.abort();
     }
 }
