@@ -1,6 +1,5 @@
-//! The mesh under test: a child process `mesh dev` with its own child processes.
-//!
-//! One at a time: [`Mesh::start`] waits until the mesh of another test has ended.
+//! The mesh under test: a child process `mesh dev` with its own child processes. One at a time: [`Mesh::start`] waits until
+//! the mesh of another test has ended.
 
 use crate::http;
 use crate::wait;
