@@ -15,7 +15,6 @@ pub mod client;
 pub mod clock;
 pub mod feedback;
 pub mod fleet;
-pub mod flood;
 pub mod http;
 pub mod mesh;
 pub mod publish;

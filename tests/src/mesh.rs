@@ -1,6 +1,5 @@
-//! The mesh under test: a child process `mesh dev` with its own child processes.
-//!
-//! One at a time: [`Mesh::start`] waits until the mesh of another test has ended.
+//! The mesh under test: a child process `mesh dev` with its own child processes. One at a time: [`Mesh::start`] waits until
+//! the mesh of another test has ended.
 
 use crate::http;
 use crate::wait;
@@ -145,7 +144,16 @@ impl Mesh {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let file = |name: &str| banner.state_dir.join(name);
         let issuer = Issuer::from_pem(&std::fs::read(file("token.key"))?)?;
-        let config = operator(&banner, vec![banner.topology])?;
+        let identity = load_identity(
+            &file("nodes/operator.crt"),
+            &file("nodes/operator.key"),
+            &file("ca.crt"),
+        )?;
+        let config = ClientConfig {
+            addrs: vec![banner.topology],
+            identity,
+            trust_domain: banner.trust_domain.clone(),
+        };
         let topology = runtime.block_on(async { TopologyClient::connect(config) })?;
         Ok(Self {
             child,
@@ -229,50 +237,6 @@ impl Mesh {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a date after 1970");
         let issued = self.issuer.issue(meeting, None, Grants::PARTICIPANT, now, TOKEN_LIFETIME);
         issued.expect("a token")
-    }
-
-    /// Where a node receives media and relay datagrams.
-    ///
-    /// # Panics
-    /// When the topology does not know it.
-    #[must_use]
-    pub fn addresses(&self, node: &NodeInfo) -> (SocketAddr, SocketAddr) {
-        let topology = self.topology.as_ref().expect("it runs until the mesh is dropped");
-        let live = self.runtime().block_on(topology.live(Duration::from_secs(10)));
-        live.expect("the topology answers within 10 s");
-        let view = topology.view();
-        let known = view.node(relay_proto::NodeId(node.id)).expect("a node of this mesh");
-        (known.record.media, known.record.relay[0])
-    }
-
-    /// The first flights of QUIC connections with certificates of this mesh, as they are on the wire.
-    ///
-    /// # Panics
-    /// When there is no socket.
-    #[must_use]
-    pub fn first_flights(&self, count: usize) -> Vec<Vec<u8>> {
-        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-        let addr = socket.local_addr().expect("an address");
-        let config = self.operator(vec![addr]).expect("the operator's certificate");
-        let mut flights = Vec::new();
-        let mut buffer = [0; 2_048];
-        while flights.len() < count {
-            let config = config.clone();
-            let client = self.runtime().block_on(async { TopologyClient::connect(config) });
-            let client = client.expect("a client");
-            // One client repeats its first flight a few times; then another one begins.
-            for _ in 0..2 {
-                let (len, _) = socket.recv_from(&mut buffer).expect("a first flight within 5 s");
-                flights.push(buffer[..len].to_vec());
-            }
-            self.runtime().block_on(async { drop(client) });
-        }
-        flights
-    }
-
-    fn operator(&self, addrs: Vec<SocketAddr>) -> anyhow::Result<ClientConfig> {
-        operator(&self.banner, addrs)
     }
 
     /// What the tests' own tokens are signed with.
@@ -365,13 +329,6 @@ impl Mesh {
             check(&self.shard(node)).map_err(|e| format!("{}: {e}", node.name))
         });
     }
-}
-
-fn operator(banner: &Banner, addrs: Vec<SocketAddr>) -> anyhow::Result<ClientConfig> {
-    let file = |name: &str| banner.state_dir.join(name);
-    let (cert, key) = (file("nodes/operator.crt"), file("nodes/operator.key"));
-    let identity = load_identity(&cert, &key, &file("ca.crt"))?;
-    Ok(ClientConfig { addrs, identity, trust_domain: banner.trust_domain.clone() })
 }
 
 fn first_line(child: &mut Child) -> anyhow::Result<String> {
