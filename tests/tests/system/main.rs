@@ -7,8 +7,6 @@
 
 mod crowd;
 mod edges;
-mod hostile;
-mod nonsense;
 mod pictures;
 mod region;
 mod stage;
