@@ -120,8 +120,8 @@ pub struct Client {
     pub connected_us: Option<u64>,
     /// The last datagrams sent, for those who want to send them again.
     pub sent: Option<std::collections::VecDeque<Vec<u8>>>,
-    /// Where its edge receives media.
-    pub edge_addr: Option<SocketAddr>,
+    /// Its edge's ICE user name.
+    pub edge_ufrag: String,
     pc: RTCPeerConnection,
     socket: Socket,
     addr: SocketAddr,
@@ -266,7 +266,7 @@ impl Client {
             connected: false,
             connected_us: None,
             sent: None,
-            edge_addr: None,
+            edge_ufrag: String::new(),
             pc,
             socket,
             addr,
@@ -302,6 +302,7 @@ impl Client {
         }
         let slots = self.spec.audio_slots + self.spec.video_slots;
         ensure!(self.record.slots.len() == slots, "{} slots of {slots}", self.record.slots.len());
+        self.edge_ufrag.clone_from(&answer.ufrag);
         let now = Instant::now();
         self.pc.set_remote_description(now, RTCSessionDescription::answer(sdp.to_owned())?)?;
         (self.participant, self.node, self.due) = (participant, node, Some(now));
@@ -355,7 +356,6 @@ impl Client {
             let Some((len, from, kernel_us)) = self.socket.receive(buffer) else { break };
             any = true;
             let arrived_us = (kernel_us - kernel_offset_us).max(0) as u64;
-            self.edge_addr = Some(from);
             let transport = TransportContext {
                 local_addr: self.addr,
                 peer_addr: from,

@@ -1,7 +1,9 @@
-//! The mesh under test: a child process `mesh dev` with its own child processes. One at a time: [`Mesh::start`] waits until
-//! the mesh of another test has ended.
+//! The mesh under test: a child process `mesh dev` with its own child processes.
+//!
+//! One at a time: [`Mesh::start`] waits until the mesh of another test has ended.
 
 use crate::http;
+use crate::report::{Shard, Wan};
 use crate::wait;
 use anyhow::{Context, bail, ensure};
 use mesh::token::{Grants, Issuer};
@@ -144,16 +146,7 @@ impl Mesh {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let file = |name: &str| banner.state_dir.join(name);
         let issuer = Issuer::from_pem(&std::fs::read(file("token.key"))?)?;
-        let identity = load_identity(
-            &file("nodes/operator.crt"),
-            &file("nodes/operator.key"),
-            &file("ca.crt"),
-        )?;
-        let config = ClientConfig {
-            addrs: vec![banner.topology],
-            identity,
-            trust_domain: banner.trust_domain.clone(),
-        };
+        let config = operator(&banner, vec![banner.topology])?;
         let topology = runtime.block_on(async { TopologyClient::connect(config) })?;
         Ok(Self {
             child,
@@ -239,6 +232,50 @@ impl Mesh {
         issued.expect("a token")
     }
 
+    /// Where a node receives media and relay datagrams.
+    ///
+    /// # Panics
+    /// When the topology does not know it.
+    #[must_use]
+    pub fn addresses(&self, node: &NodeInfo) -> (SocketAddr, SocketAddr) {
+        let topology = self.topology.as_ref().expect("it runs until the mesh is dropped");
+        let live = self.runtime().block_on(topology.live(Duration::from_secs(10)));
+        live.expect("the topology answers within 10 s");
+        let view = topology.view();
+        let known = view.node(relay_proto::NodeId(node.id)).expect("a node of this mesh");
+        (known.record.media, known.record.relay[0])
+    }
+
+    /// The first flights of QUIC connections with certificates of this mesh, as they are on the wire.
+    ///
+    /// # Panics
+    /// When there is no socket.
+    #[must_use]
+    pub fn first_flights(&self, count: usize) -> Vec<Vec<u8>> {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        let addr = socket.local_addr().expect("an address");
+        let config = self.operator(vec![addr]).expect("the operator's certificate");
+        let mut flights = Vec::new();
+        let mut buffer = [0; 2_048];
+        while flights.len() < count {
+            let config = config.clone();
+            let client = self.runtime().block_on(async { TopologyClient::connect(config) });
+            let client = client.expect("a client");
+            // One client repeats its first flight a few times; then another one begins.
+            for _ in 0..2 {
+                let (len, _) = socket.recv_from(&mut buffer).expect("a first flight within 5 s");
+                flights.push(buffer[..len].to_vec());
+            }
+            self.runtime().block_on(async { drop(client) });
+        }
+        flights
+    }
+
+    fn operator(&self, addrs: Vec<SocketAddr>) -> anyhow::Result<ClientConfig> {
+        operator(&self.banner, addrs)
+    }
+
     /// What the tests' own tokens are signed with.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
@@ -279,15 +316,8 @@ impl Mesh {
     /// When the supervisor does not answer.
     #[must_use]
     pub fn wan(&self) -> Wan {
-        let json =
-            http::get(&format!("{}/wan", self.banner.control)).expect("the supervisor answers");
-        let status: WanStatus =
-            serde_json::from_str(&json).unwrap_or_else(|e| panic!("{e}: {json}"));
-        Wan(status
-            .pairs
-            .into_iter()
-            .map(|p| ((p.from, p.to), (p.delivered, p.delivered_bytes)))
-            .collect())
+        let json = http::get(&format!("{}/wan", self.banner.control));
+        Wan::read(&json.expect("the supervisor answers"))
     }
 
     /// Adds an edge and waits until it is ready.
@@ -329,6 +359,13 @@ impl Mesh {
             check(&self.shard(node)).map_err(|e| format!("{}: {e}", node.name))
         });
     }
+}
+
+fn operator(banner: &Banner, addrs: Vec<SocketAddr>) -> anyhow::Result<ClientConfig> {
+    let file = |name: &str| banner.state_dir.join(name);
+    let (cert, key) = (file("nodes/operator.crt"), file("nodes/operator.key"));
+    let identity = load_identity(&cert, &key, &file("ca.crt"))?;
+    Ok(ClientConfig { addrs, identity, trust_domain: banner.trust_domain.clone() })
 }
 
 fn first_line(child: &mut Child) -> anyhow::Result<String> {
@@ -378,123 +415,5 @@ impl Drop for Mesh {
             }
         }
         end(&mut self.child);
-    }
-}
-
-/// `/debug/shard`, as far as the tests look.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Shard {
-    /// Participants here.
-    pub peers: usize,
-    /// Counters of its hubs.
-    pub counters: Counters,
-    /// Its links.
-    pub links: Vec<Link>,
-    /// Flows it sends.
-    pub flows: Vec<Flow>,
-}
-
-/// Counters.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Counters {
-    /// Packets taken in.
-    pub ingested: u64,
-    /// Packets written into slots.
-    pub forwarded: u64,
-    /// Packets sent over links.
-    pub relayed: u64,
-    /// Key-frame requests sent toward sources.
-    pub key_requests: u64,
-    /// Drops by reason.
-    pub drops: BTreeMap<String, u64>,
-}
-
-/// A link.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Link {
-    /// The neighbour's number.
-    pub node: u32,
-    /// The neighbour's region.
-    pub region: Option<String>,
-    /// Whether it is up.
-    pub up: bool,
-    /// Round trip.
-    pub rtt_us: Option<u64>,
-    /// Media datagrams sent.
-    pub datagrams_sent: u64,
-    /// Media packets received.
-    pub packets_received: u64,
-    /// Lost ones.
-    pub lost: u64,
-}
-
-/// A flow that is sent.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Flow {
-    /// Its meeting.
-    pub meeting: String,
-    /// To whom.
-    pub node: u32,
-    /// Whose.
-    pub participant: u32,
-    /// `Mic`, `Camera` or `Screen`.
-    pub kind: String,
-    /// Which encoding.
-    pub rid: String,
-    /// Packets so far.
-    pub packets: u64,
-    /// Sent unasked.
-    pub pushed: bool,
-}
-
-impl Flow {
-    /// A voice.
-    #[must_use]
-    pub fn is_audio(&self) -> bool {
-        self.kind.eq_ignore_ascii_case("mic")
-    }
-}
-
-#[derive(Deserialize)]
-struct WanStatus {
-    pairs: Vec<WanPair>,
-}
-
-#[derive(Deserialize)]
-struct WanPair {
-    from: String,
-    to: String,
-    delivered: u64,
-    delivered_bytes: u64,
-}
-
-/// Datagrams and bytes between ordered pairs of regions.
-#[derive(Clone, Debug, Default)]
-pub struct Wan(BTreeMap<(String, String), (u64, u64)>);
-
-impl Wan {
-    /// Datagrams and bytes from one region to another.
-    #[must_use]
-    pub fn between(&self, from: &str, to: &str) -> (u64, u64) {
-        self.0.get(&(from.to_owned(), to.to_owned())).copied().unwrap_or_default()
-    }
-
-    /// What has passed since `before`.
-    #[must_use]
-    pub fn since(&self, before: &Self) -> Self {
-        let rest = self.0.iter().map(|((from, to), (packets, bytes))| {
-            let (p, b) = before.between(from, to);
-            ((from.clone(), to.clone()), (packets - p, bytes - b))
-        });
-        Self(rest.collect())
-    }
-
-    /// All pairs of different regions.
-    pub fn far(&self) -> impl Iterator<Item = (&str, &str, u64, u64)> {
-        let far = self.0.iter().filter(|((from, to), _)| from != to);
-        far.map(|((from, to), (packets, bytes))| (from.as_str(), to.as_str(), *packets, *bytes))
     }
 }

@@ -19,6 +19,20 @@ pub struct Gap {
     pub us: u64,
     /// How long the sender had paused between the same two packets.
     pub sent_us: u64,
+    /// Packets between them that never came.
+    pub missing: u32,
+}
+
+/// Between two packets of a voice.
+const PACKET_US: u64 = 20_000;
+
+impl Gap {
+    /// How much of it was made on the way: what the sender paused beyond a packet's time is not, what was lost is.
+    #[must_use]
+    pub fn on_the_way_us(&self) -> u64 {
+        let theirs = self.sent_us.saturating_sub(PACKET_US * u64::from(self.missing + 1));
+        self.us.saturating_sub(theirs)
+    }
 }
 
 /// One sender in one slot.
@@ -74,7 +88,9 @@ impl Stream {
             let gap = at_us.saturating_sub(before);
             if gap > GAP_NOTED_US && self.gaps.len() < GAPS_MAX {
                 let sent_us = stamp.sent_us.saturating_sub(sent_us);
-                self.gaps.push(Gap { at_us, us: gap, sent_us });
+                let missing = stamp.counter.wrapping_sub(counter).saturating_sub(1);
+                let missing = if missing < 1_000 { missing } else { 0 };
+                self.gaps.push(Gap { at_us, us: gap, sent_us, missing });
             }
             if encoding == stamp.encoding {
                 let step = stamp.counter.wrapping_sub(counter) as i32;
@@ -91,10 +107,11 @@ impl Stream {
         self.last = Some((stamp.encoding, stamp.counter, stamp.sent_us));
     }
 
-    /// The longest pause after `from_us` that the sender did not make.
+    /// The longest pause of a voice after `from_us`, without what the sender paused.
     #[must_use]
     pub fn longest_gap_us(&self, from_us: u64) -> u64 {
-        self.gaps.iter().filter(|g| g.at_us >= from_us).map(|g| g.us).max().unwrap_or(0)
+        let gaps = self.gaps.iter().filter(|g| g.at_us >= from_us);
+        gaps.map(Gap::on_the_way_us).max().unwrap_or(0)
     }
 
     /// A quantile of the one-way delay, milliseconds.
@@ -178,8 +195,10 @@ mod tests {
             stream.take(at * 1_000, &stamp.bytes());
         }
         assert_eq!((stream.packets, stream.lost, stream.late), (6, 0, 1));
-        let gaps: Vec<_> = stream.gaps.iter().map(|g| (g.us, g.sent_us)).collect();
-        assert_eq!(gaps, [(40_000, 40_000), (120_000, 20_000)]);
+        let gaps: Vec<_> = stream.gaps.iter().map(|g| (g.us, g.sent_us, g.missing)).collect();
+        assert_eq!(gaps, [(40_000, 40_000, 1), (120_000, 20_000, 0)]);
+        let paused = Gap { at_us: 0, us: 90_000, sent_us: 70_000, missing: 0 };
+        assert_eq!(paused.on_the_way_us(), 40_000);
         assert!((stream.delay_ms(0.0) - 10.0).abs() < 0.01);
         assert_eq!(stream.longest_gap_us(100_000), 120_000);
     }

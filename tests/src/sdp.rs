@@ -22,6 +22,8 @@ pub struct Answer {
     pub extensions: BTreeMap<String, u8>,
     /// Payload types by codec name.
     pub payload_types: BTreeMap<String, u8>,
+    /// The edge's ICE user name.
+    pub ufrag: String,
     /// The m-lines.
     pub lines: Vec<Line>,
 }
@@ -53,6 +55,8 @@ impl Answer {
             if let Ok(pt) = pt.parse() {
                 self.payload_types.entry(name).or_insert(pt);
             }
+        } else if let Some(ufrag) = text.strip_prefix("a=ice-ufrag:") {
+            ufrag.clone_into(&mut self.ufrag);
         } else if let Some(line) = self.lines.last_mut() {
             if let Some(mid) = text.strip_prefix("a=mid:") {
                 line.mid = mid.to_owned();

@@ -3,8 +3,9 @@
 use crate::stage::{AP, EU, SOON, Stage, US, VOICE_PPS};
 use mesh_tests::client::Spec;
 use mesh_tests::fleet::Who;
-use mesh_tests::mesh::{Flow, NodeInfo, Shard};
+use mesh_tests::mesh::NodeInfo;
 use mesh_tests::publish::{SPEECH_DBOV, Turns};
+use mesh_tests::report::{Flow, Shard};
 use mesh_tests::wait::observe;
 use relay_proto::limits::{VOICES_DOWN_MAX, VOICES_UP_MAX};
 use std::time::{Duration, Instant};
@@ -134,7 +135,7 @@ fn between_nodes_go_three_voices_up_and_four_down_and_no_picture_unasked() {
 
 /// The same, as the emulated network counted it: heads send up to three voices toward the origin's region, the origin up to
 /// four to each other region.
-fn check_wan(wan: &mesh_tests::mesh::Wan, window: f64) {
+fn check_wan(wan: &mesh_tests::report::Wan, window: f64) {
     for (from, to, packets, bytes) in wan.far() {
         let (packets, bytes) = (packets as f64 / window, bytes as f64 / window);
         println!("{from} -> {to}: {packets:.0} datagrams/s, {bytes:.0} bytes/s");

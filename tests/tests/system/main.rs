@@ -7,6 +7,8 @@
 
 mod crowd;
 mod edges;
+mod hostile;
+mod nonsense;
 mod pictures;
 mod region;
 mod stage;

@@ -5,8 +5,9 @@ use edge_sfu::signal::ClientMessage;
 use mesh_tests::client::Spec;
 use mesh_tests::clock;
 use mesh_tests::fleet::Who;
-use mesh_tests::mesh::{Flow, NodeInfo};
+use mesh_tests::mesh::NodeInfo;
 use mesh_tests::publish::{Camera, RIDS, Turns};
+use mesh_tests::report::Flow;
 use mesh_tests::wait::until;
 use std::time::Duration;
 

@@ -2,8 +2,8 @@
 
 use crate::stage::{EU, Stage, US, only};
 use mesh_tests::client::Spec;
-use mesh_tests::mesh::Wan;
 use mesh_tests::publish::Turns;
+use mesh_tests::report::Wan;
 use mesh_tests::wait::observe;
 use std::time::Duration;
 

@@ -2,8 +2,9 @@
 
 use mesh_tests::client::Spec;
 use mesh_tests::fleet::{Fleet, Who};
-use mesh_tests::mesh::{Flow, Mesh, NodeInfo};
+use mesh_tests::mesh::{Mesh, NodeInfo};
 use mesh_tests::record::Stream;
+use mesh_tests::report::Flow;
 use relay_proto::MeetingId;
 use std::time::Duration;
 
