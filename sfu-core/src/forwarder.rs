@@ -242,6 +242,18 @@ impl Forwarder {
         self.from = Some(from).filter(|_| self.current() != Some(wanted));
     }
 
+    /// Whether a pull would find nothing: everything was emitted, and no other source is wanted. Cheaper than the pull.
+    #[must_use]
+    pub fn is_idle<R: Rings>(&self, rings: &R) -> bool {
+        match &self.reader {
+            None => self.wanted.is_none(),
+            Some(reader) => {
+                self.wanted == Some(reader.source)
+                    && rings.ring(reader.source.ring).is_some_and(|r| r.head() == reader.cursor)
+            }
+        }
+    }
+
     /// Emits what is due. `emit` answers whether it took the packet; a refused packet is offered again by the next pull.
     pub fn pull<R: Rings>(
         &mut self,

@@ -1,12 +1,15 @@
-//! The fan-out: resumable, voices first, one visit a subscriber and slice.
+//! The fan-out: resumable, voices first, one visit a viewer and slice.
+//!
+//! A ring that has something new calls on its subscribers in turn; whoever is called on takes all that waits for it, from
+//! whatever ring: one burst a viewer, whose keys and addresses are touched once, and which leaves in as few sends as can be.
 
-use super::port::PortId;
+use super::port::{Port, PortId};
 use super::subs::{Sub, SubKey};
 use super::timers::Due;
 use super::{Hub, HubEvent, HubIo};
 use crate::DropReason;
 use crate::forwarder::Pulled;
-use crate::forwarder::RingKey;
+use crate::forwarder::{RingKey, SlotKind};
 use crate::packet::Packet;
 use relay_proto::{Now, Progress};
 use std::collections::VecDeque;
@@ -17,13 +20,28 @@ use std::time::Instant;
 pub(super) struct FanOut {
     voice: VecDeque<RingKey>,
     video: VecDeque<RingKey>,
+    /// How often a ring of each kind was marked: what a viewer's [`Swept`] is compared with.
+    marks: Swept,
+}
+
+/// For each kind of slot, the marks so far when a viewer's slots of that kind were last emptied: while there are no more, a
+/// visit finds nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Swept {
+    audio: u64,
+    video: u64,
+}
+
+impl Swept {
+    fn of(&mut self, kind: SlotKind) -> &mut u64 {
+        match kind {
+            SlotKind::Audio => &mut self.audio,
+            SlotKind::Video => &mut self.video,
+        }
+    }
 }
 
 impl FanOut {
-    pub(super) fn is_empty(&self) -> bool {
-        self.voice.is_empty() && self.video.is_empty()
-    }
-
     /// A ring is gone: its key may soon be another's.
     pub(super) fn forget(&mut self, ring: RingKey) {
         self.voice.retain(|r| *r != ring);
@@ -47,12 +65,14 @@ impl Hub {
         if slot.subs.is_empty() {
             return;
         }
+        let is_audio = slot.track.kind.is_audio();
+        *self.fan.marks.of(if is_audio { SlotKind::Audio } else { SlotKind::Video }) += 1;
         if slot.fan.queued {
             slot.fan.again = true;
             return;
         }
         slot.fan = super::table::Fan { queued: true, next: 0, again: false };
-        if slot.track.kind.is_audio() {
+        if is_audio {
             self.fan.voice.push_back(ring);
         } else {
             self.fan.video.push_back(ring);
@@ -109,10 +129,39 @@ impl Hub {
 
     fn visit(&mut self, key: SubKey, now: Now, io: &mut impl HubIo) -> Visit {
         match self.subs.get(key) {
-            Some(Sub::Slot(_)) => self.visit_slot(key, now, io),
+            Some(Sub::Slot(sub)) => {
+                let (port, kind) = (sub.port, sub.forwarder.kind());
+                self.visit_viewer(port, kind, now, io)
+            }
             Some(Sub::Feed(_)) => self.visit_feed(key, now, io),
             None => Visit::Done,
         }
+    }
+
+    /// Empties all slots of one kind of a viewer.
+    fn visit_viewer(
+        &mut self,
+        port: PortId,
+        kind: SlotKind,
+        now: Now,
+        io: &mut impl HubIo,
+    ) -> Visit {
+        let marks = *self.fan.marks.of(kind);
+        let mut nth = 0;
+        while let Some(viewer) = self.ports.get_mut(port.0).and_then(Port::viewer_mut) {
+            if *viewer.swept.of(kind) == marks {
+                break;
+            }
+            let Some(key) = viewer.nth_slot(kind, nth) else {
+                *viewer.swept.of(kind) = marks;
+                break;
+            };
+            if let Visit::Full = self.visit_slot(key, now, io) {
+                return Visit::Full;
+            }
+            nth += 1;
+        }
+        Visit::Done
     }
 
     fn visit_slot(&mut self, key: SubKey, now: Now, io: &mut impl HubIo) -> Visit {
@@ -123,6 +172,9 @@ impl Hub {
         let Some(port) = ports.get(sub.port.0) else {
             return Visit::Done;
         };
+        if sub.forwarder.is_idle(table) {
+            return Visit::Done;
+        }
         let (target, slot) = (port.target(), sub.slot);
         let before = sub.forwarder.current().map(|s| s.ring);
         let pulled = sub.forwarder.pull(now, table, &mut |packet| {

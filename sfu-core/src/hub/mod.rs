@@ -330,15 +330,6 @@ impl Hub {
         Progress::Done
     }
 
-    /// Whether a flush would have something to do.
-    #[must_use]
-    pub fn wants_flush(&self) -> bool {
-        !self.fan.is_empty()
-            || self.demand_dirty
-            || !self.layouts.is_empty()
-            || !self.pending_reports.is_empty()
-    }
-
     /// Does what is due.
     pub fn on_deadline(&mut self, now: Now) {
         while let Some(due) = self.timers.pop_due(now.mono) {

@@ -1,9 +1,10 @@
 //! Ports: where packets enter a hub and leave it.
 
+use super::fan_out::Swept;
 use super::subs::SubKey;
 use crate::allocation::Layout;
 use crate::clock::PublisherClock;
-use crate::forwarder::RingKey;
+use crate::forwarder::{RingKey, SlotKind};
 use crate::speakers::voices::VOICES_PER_PEER;
 use relay_proto::control::Want;
 use relay_proto::{EncodingSet, FlowId, ParticipantId, TrackId};
@@ -52,6 +53,20 @@ pub(super) struct Viewer {
     pub(super) layout_queued: bool,
     /// Whether its transport stands; before that nothing is sent.
     pub(super) connected: bool,
+    /// Up to where its slots were emptied.
+    pub(super) swept: Swept,
+}
+
+impl Viewer {
+    /// Its slots of one kind, the main picture first.
+    pub(super) fn nth_slot(&self, kind: SlotKind, nth: usize) -> Option<SubKey> {
+        let slot = match kind {
+            SlotKind::Audio => self.audio.get(nth).copied(),
+            SlotKind::Video if nth == self.video.len() => self.screen,
+            SlotKind::Video => self.video.get(nth).copied(),
+        };
+        slot.map(|(_, sub)| sub)
+    }
 }
 
 /// A relay link, as far as one hub cares.

@@ -1,5 +1,7 @@
 //! Three hubs, edge - origin - edge, in told time: who gets what, and what never crosses.
 
+mod bursts;
+
 use super::*;
 use crate::canonical::write_link_rtp;
 use relay_proto::control::Codec;
@@ -204,6 +206,12 @@ impl Tree {
 
     /// One packet of one frame of each encoding.
     fn film(&mut self, who: &Person, frame: u16, key: bool) {
+        self.expose(who, frame, key);
+        self.settle();
+    }
+
+    /// The same, but nothing is flushed yet.
+    fn expose(&mut self, who: &Person, frame: u16, key: bool) {
         for encoding in [Encoding::Q, Encoding::H, Encoding::F] {
             // VP8: extended, picture id of 15 bits, TL0 index, temporal id; then the first payload byte (P = 0: key).
             let payload = vec![
@@ -238,7 +246,6 @@ impl Tree {
             };
             let _ = self.hubs[who.hub].0.ingest(self.now, who.port, &packet);
         }
-        self.settle();
     }
 
     fn heard_by(&self, who: &Person) -> &[(u16, Seen)] {

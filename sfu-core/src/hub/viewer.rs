@@ -68,6 +68,7 @@ impl Hub {
             layout: Layout::new(0),
             layout_queued: false,
             connected: false,
+            swept: Default::default(),
         };
         let port = PortId(self.ports.insert(Port::Peer(viewer)));
         self.demand_dirty = true;
