@@ -182,3 +182,66 @@ impl<M: Meeting> Meetings<M> {
         self.alarms.deadline()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relay_proto::{NodeId, NtpTime};
+    use std::time::Duration;
+
+    struct Toy(MeetingId, Hub, Option<Instant>);
+
+    impl Meeting for Toy {
+        fn id(&self) -> MeetingId {
+            self.0
+        }
+        fn epoch(&self) -> Epoch {
+            Epoch(0)
+        }
+        fn hub(&self) -> &Hub {
+            &self.1
+        }
+        fn hub_mut(&mut self) -> &mut Hub {
+            &mut self.1
+        }
+        fn deadline(&self) -> Option<Instant> {
+            self.2
+        }
+    }
+
+    fn toy(id: u64, at: Option<Instant>) -> Toy {
+        Toy(MeetingId(id), Hub::new(NodeId(1), 1), at)
+    }
+
+    #[test]
+    fn a_touched_meeting_waits_once_and_in_turn() {
+        let mut meetings = Meetings::default();
+        let keys = [1, 2, 3].map(|id| meetings.insert(toy(id, None)));
+        for key in [keys[2], keys[0], keys[2], keys[1]] {
+            meetings.touch(key);
+        }
+        meetings.remove(keys[0]);
+        for key in [keys[2], keys[1]] {
+            assert_eq!(meetings.next_dirty(), Some(key));
+            meetings.flushed();
+        }
+        assert_eq!(meetings.next_dirty(), None);
+        meetings.touch(keys[1]);
+        assert_eq!(meetings.next_dirty(), Some(keys[1]));
+    }
+
+    #[test]
+    fn a_meeting_that_got_the_key_of_another_does_not_get_its_alarms() {
+        let now = Now { mono: Instant::now(), wall: NtpTime(0) };
+        let at = |ms| now.plus(Duration::from_millis(ms));
+        let mut meetings = Meetings::default();
+        let key = meetings.insert(toy(1, Some(at(10).mono)));
+        meetings.rearm(key);
+        meetings.remove(key);
+        assert_eq!(meetings.insert(toy(2, Some(at(20).mono))), key);
+        meetings.rearm(key);
+        assert_eq!(meetings.pop_due(at(15)), None);
+        assert_eq!(meetings.pop_due(at(20)), Some(key));
+        assert_eq!((meetings.key_of(MeetingId(1)), meetings.len()), (None, 1));
+    }
+}
