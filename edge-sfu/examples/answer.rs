@@ -1,8 +1,7 @@
 //! Answers the SDP offer on standard input, to look at the answer or to feed it to a browser:
 //! `cargo run --example answer -- 0=mic 1=camera 2=screen < offer.sdp`.
 
-// A tool for people: the clock is theirs.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, reason = "a tool for people: the clock is theirs")]
 
 use edge_sfu::peer::{Peer, PeerConfig};
 use edge_sfu::signal::{PublishLine, TrackKindJson};

@@ -1,5 +1,11 @@
 //! What a datagram costs a shard, by the length of its burst: `cargo bench -p node-io`. On an idle machine.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a measurement
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a measurement: what must not be ends it, and figures are printed"
+)]
 
 #[path = "../tests/node_io/toy.rs"]
 #[allow(dead_code, reason = "shared with the tests")]

@@ -1,58 +1,30 @@
 //! Edges attach and go; heads are named; what edges say is put in order.
 
-use crate::meeting::{EDGE_GRACE, EDGES_MAX, Edge, OriginMeeting};
+use crate::meeting::{EDGE_GRACE, EDGES_MAX, Edge};
 use crate::shard::{OriginOutput, OriginShard};
 use relay_proto::control::{Body, Control, Floor, Refusal, Role, RosterChange};
 use relay_proto::limits::REGION_BYTES_MAX;
 use relay_proto::links::{LinkEvent, LinkId};
 use relay_proto::{NodeId, Now, Outbox};
-use sfu_core::DropReason;
 use sfu_core::hub::Direction;
 
 impl OriginShard {
-    pub(crate) fn handle_link_events(&mut self, now: Now, out: &mut Outbox<OriginOutput>) {
-        // Taken and put back, so that its memory serves the next packet too.
-        let mut events = std::mem::take(&mut self.link_events);
-        for event in events.drain(..) {
+    /// What the links brought, but for packets: those are with their hubs already.
+    pub(crate) fn link_events(&mut self, now: Now, out: &mut Outbox<OriginOutput>) {
+        while let Some(event) = self.relay.poll_event(now, &mut self.meetings, &mut self.drops) {
             match event {
-                LinkEvent::Media { link, flow, facts, rtp, .. } => {
-                    let Some(owner) = self.relay.owner(link, flow) else {
-                        self.drops.count(DropReason::UnknownFlow);
-                        continue;
-                    };
-                    if let Some(meeting) = self.meetings.get_mut(owner.meeting) {
-                        // A refused packet is counted by the hub.
-                        let _ = meeting.hub.ingest_link(now, owner.port, flow, facts, &rtp);
-                        self.touch(owner.meeting);
-                    }
-                }
-                LinkEvent::Rtcp { link, flow, rtcp } => {
-                    let offset_us = self.relay.to_our_clock_us(link);
-                    let owner = self.relay.owner(link, flow);
-                    if let Some((owner, meeting)) =
-                        owner.and_then(|o| Some((o, self.meetings.get_mut(o.meeting)?)))
-                    {
-                        meeting.hub.link_rtcp(owner.port, flow, &rtcp, offset_us);
-                    }
-                }
                 LinkEvent::Control { link, control } => self.control(now, link, control, out),
                 LinkEvent::Up { node, .. } => {
                     out.events.push(OriginOutput::Link { node, up: true, reason: String::new() });
                 }
                 LinkEvent::Down { link, node, reason, .. } => {
-                    out.events.push(OriginOutput::Link {
-                        node,
-                        up: false,
-                        reason: reason.to_string(),
-                    });
+                    let reason = reason.to_string();
+                    out.events.push(OriginOutput::Link { node, up: false, reason });
                     self.link_down(now, link);
                 }
-                LinkEvent::DialFailed { .. }
-                | LinkEvent::Suspect { .. }
-                | LinkEvent::Recovered { .. } => {}
+                _ => {}
             }
         }
-        self.link_events = events;
     }
 
     fn control(
@@ -63,7 +35,7 @@ impl OriginShard {
         out: &mut Outbox<OriginOutput>,
     ) {
         let Control { meeting: id, epoch, body } = control;
-        let Some(key) = self.by_id.get(&id).copied() else {
+        let Some(key) = self.meetings.key_of(id) else {
             // Perhaps granted a moment ago: the topology knows. The edge attaches again.
             if matches!(body, Body::Attach { .. }) {
                 out.events.push(OriginOutput::NeedPlacement(id));
@@ -104,7 +76,7 @@ impl OriginShard {
             }
             _ => {}
         }
-        self.touch(key);
+        self.meetings.touch(key);
     }
 
     fn attach(&mut self, now: Now, key: usize, link: LinkId, region: String) {
@@ -200,10 +172,7 @@ impl OriginShard {
         };
         let port = meeting.edge_of(link).and_then(|n| meeting.edges.get(&n)).and_then(|e| e.port);
         let Some(port) = port else { return };
-        if let Err(refusal) = meeting.hub.handle_link(now, port, body, &mut self.relay.flow_ids) {
-            let (id, epoch) = (meeting.id, meeting.epoch);
-            let _ = self.relay.say(now, link, id, epoch, Body::Refused(refusal));
-        }
+        self.relay.media_control(now, link, meeting, port, body);
     }
 
     /// Gives a change its number and tells every edge.
@@ -260,9 +229,7 @@ impl OriginShard {
     }
 
     fn link_down(&mut self, now: Now, link: LinkId) {
-        self.relay.forget_flows(link);
-        let keys: Vec<usize> = self.meetings.iter().map(|(k, _)| k).collect();
-        for key in keys {
+        for key in self.meetings.keys() {
             let Some(meeting) = self.meetings.get_mut(key) else {
                 continue;
             };
@@ -281,7 +248,7 @@ impl OriginShard {
             self.publish_floor(now, key, floor);
             self.name_roles(now, key, &region, None);
             self.reassign_children(now, key, &region);
-            self.touch(key);
+            self.meetings.touch(key);
         }
     }
 
@@ -343,12 +310,8 @@ impl OriginShard {
         if tell {
             self.tell_edges(now, key, &Body::Ended);
         }
-        if let Some(meeting) = self.meetings.try_remove(key) {
-            let OriginMeeting { id, hub, .. } = meeting;
-            self.by_id.remove(&id);
-            self.past.add(&hub.counters());
-            self.dirty.retain(|k| *k != key);
-            self.relay.forget_meeting(key, id);
+        if let Some(meeting) = self.meetings.remove(key) {
+            self.relay.forget_meeting(key, meeting.id);
         }
     }
 }

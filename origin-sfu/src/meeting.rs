@@ -5,6 +5,7 @@ use relay_proto::control::Role;
 use relay_proto::links::LinkId;
 use relay_proto::{Epoch, MeetingId, NodeId};
 use sfu_core::hub::{Hub, PortId};
+use sfu_core::meetings::Meeting;
 use sfu_core::speakers::FloorElection;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -38,7 +39,6 @@ pub(crate) struct OriginMeeting {
     pub(crate) floor: FloorElection,
     pub(crate) edges: BTreeMap<NodeId, Edge>,
     pub(crate) attached: u64,
-    pub(crate) queued: bool,
 }
 
 impl OriginMeeting {
@@ -51,7 +51,6 @@ impl OriginMeeting {
             floor: FloorElection::new(),
             edges: BTreeMap::new(),
             attached: 0,
-            queued: false,
         }
     }
 
@@ -80,8 +79,26 @@ impl OriginMeeting {
     pub(crate) fn links(&self) -> Vec<LinkId> {
         self.edges.values().filter(|e| e.gone_at.is_none()).map(|e| e.link).collect()
     }
+}
 
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+impl Meeting for OriginMeeting {
+    fn id(&self) -> MeetingId {
+        self.id
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    fn hub_mut(&mut self) -> &mut Hub {
+        &mut self.hub
+    }
+
+    fn deadline(&self) -> Option<Instant> {
         let grace = self.edges.values().filter_map(|e| e.gone_at).min();
         [self.hub.deadline(), self.floor.deadline(), grace].into_iter().flatten().min()
     }

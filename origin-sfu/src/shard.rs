@@ -4,19 +4,17 @@ use crate::meeting::OriginMeeting;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::RngCore;
 use relay_proto::control::Codec;
-use relay_proto::links::{LinkEvent, Links};
+use relay_proto::links::Links;
 use relay_proto::{
     Epoch, FlowId, Machine, MeetingId, Net, NodeId, Now, NtpTime, Outbox, Progress, ShardInput,
     Socket,
 };
-use sfu_core::alarms::Alarms;
 use sfu_core::clock::LinkSenderReport;
 use sfu_core::hub::{Hub, HubCounters, HubIo};
+use sfu_core::meetings::Meetings;
 use sfu_core::relay::{NodeAddress, Relay};
 use sfu_core::report::ShardReport;
 use sfu_core::{DropReason, Drops, Packet, SlotPacket};
-use slab::Slab;
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 /// Meetings of one shard: hundreds a node, rounded up.
@@ -78,13 +76,8 @@ pub struct OriginShard {
     config: OriginConfig,
     rng: ChaCha12Rng,
     pub(crate) relay: Relay,
-    pub(crate) link_events: Vec<LinkEvent>,
-    pub(crate) meetings: Slab<OriginMeeting>,
-    pub(crate) by_id: BTreeMap<MeetingId, usize>,
-    alarms: Alarms,
-    pub(crate) dirty: VecDeque<usize>,
+    pub(crate) meetings: Meetings<OriginMeeting>,
     pub(crate) drops: Drops,
-    pub(crate) past: HubCounters,
 }
 
 /// An origin's hubs have links only.
@@ -128,13 +121,8 @@ impl OriginShard {
             config,
             rng,
             relay: Relay::new(links),
-            link_events: Vec::new(),
-            meetings: Slab::new(),
-            by_id: BTreeMap::new(),
-            alarms: Alarms::default(),
-            dirty: VecDeque::new(),
+            meetings: Meetings::default(),
             drops: Drops::default(),
-            past: HubCounters::default(),
         }
     }
 
@@ -153,16 +141,13 @@ impl OriginShard {
     /// Participants of all its meetings.
     #[must_use]
     pub fn participants(&self) -> usize {
-        self.meetings.iter().map(|(_, m)| m.roster.len()).sum()
+        self.meetings.iter().map(|m| m.roster.len()).sum()
     }
 
     /// Counters of all hubs, and of what never reached one.
     #[must_use]
     pub fn counters(&self) -> HubCounters {
-        let mut sum = self.past.clone();
-        for (_, meeting) in &self.meetings {
-            sum.add(&meeting.hub.counters());
-        }
+        let mut sum = self.meetings.counters();
         sum.drops.add(&self.drops);
         sum
     }
@@ -172,7 +157,7 @@ impl OriginShard {
     pub fn report(&self) -> ShardReport {
         let mut report = ShardReport { counters: self.counters(), ..ShardReport::default() };
         report.links = self.relay.links().iter_info().collect();
-        for (_, meeting) in &self.meetings {
+        for meeting in self.meetings.iter() {
             report.add_meeting(meeting.id, &meeting.hub, &self.relay);
             report.members += meeting.roster.len();
         }
@@ -183,7 +168,7 @@ impl OriginShard {
         match command {
             OriginCommand::Granted { meeting, epoch } => self.granted(now, meeting, epoch),
             OriginCommand::Revoked { meeting, ended } => {
-                if let Some(key) = self.by_id.get(&meeting).copied() {
+                if let Some(key) = self.meetings.key_of(meeting) {
                     self.end(now, key, ended);
                 }
             }
@@ -193,7 +178,7 @@ impl OriginShard {
     }
 
     fn granted(&mut self, now: Now, id: MeetingId, epoch: Epoch) {
-        if let Some(key) = self.by_id.get(&id).copied() {
+        if let Some(key) = self.meetings.key_of(id) {
             let Some(meeting) = self.meetings.get_mut(key) else { return };
             if meeting.epoch >= epoch {
                 return;
@@ -210,17 +195,7 @@ impl OriginShard {
             return;
         }
         let hub = Hub::new(self.config.node, self.rng.next_u64());
-        let key = self.meetings.insert(OriginMeeting::new(id, epoch, hub));
-        self.by_id.insert(id, key);
-    }
-
-    pub(crate) fn touch(&mut self, key: usize) {
-        let Some(meeting) = self.meetings.get_mut(key) else {
-            return;
-        };
-        if !std::mem::replace(&mut meeting.queued, true) {
-            self.dirty.push_back(key);
-        }
+        self.meetings.insert(OriginMeeting::new(id, epoch, hub));
     }
 
     fn drain_hub(&mut self, now: Now, key: usize) {
@@ -232,7 +207,7 @@ impl OriginShard {
             // What is left concerns peers, and an origin has none.
             let _ = self.relay.obey(now, whose, event);
         }
-        self.alarms.arm(key, meeting.deadline());
+        self.meetings.rearm(key);
     }
 
     fn flush_meeting(&mut self, now: Now, key: usize, net: &mut Net) -> Progress {
@@ -243,6 +218,19 @@ impl OriginShard {
         let progress = meeting.hub.flush(now, &mut OriginIo { relay: &mut self.relay, net });
         self.drain_hub(now, key);
         progress
+    }
+
+    fn meeting_deadline(&mut self, now: Now, key: usize) {
+        let Some(meeting) = self.meetings.get_mut(key) else {
+            return;
+        };
+        meeting.hub.on_deadline(now);
+        // An origin publishes nothing of its own; polling keeps the source quiet.
+        let _ = meeting.hub.poll_digest(now);
+        let floor = meeting.floor.on_deadline(now);
+        self.publish_floor(now, key, floor);
+        self.expire_edges(now, key);
+        self.meetings.touch(key);
     }
 }
 
@@ -258,8 +246,8 @@ impl Machine for OriginShard {
     ) {
         match input {
             ShardInput::Datagram { socket: Socket::Relay, from, ecn, data } => {
-                self.relay.handle(now, from, ecn, data, out, &mut self.link_events);
-                self.handle_link_events(now, out);
+                self.relay.handle(now, from, ecn, data, out);
+                self.link_events(now, out);
             }
             ShardInput::Datagram { socket: Socket::Media, .. } => {
                 self.drops.count(DropReason::NotWebRtc)
@@ -273,41 +261,27 @@ impl Machine for OriginShard {
     }
 
     fn flush(&mut self, now: Now, out: &mut Outbox<OriginOutput>) -> Progress {
-        while let Some(key) = self.dirty.front().copied() {
+        while let Some(key) = self.meetings.next_dirty() {
             if self.flush_meeting(now, key, &mut out.net) == Progress::More {
                 return Progress::More;
             }
-            self.dirty.pop_front();
-            if let Some(meeting) = self.meetings.get_mut(key) {
-                meeting.queued = false;
-            }
+            self.meetings.flushed();
         }
-        let progress = self.relay.flush(now, out, &mut self.link_events);
-        self.handle_link_events(now, out);
-        if self.dirty.is_empty() { progress } else { Progress::More }
+        let progress = self.relay.flush(now, out);
+        self.link_events(now, out);
+        if self.meetings.next_dirty().is_none() { progress } else { Progress::More }
     }
 
     fn on_deadline(&mut self, now: Now, out: &mut Outbox<OriginOutput>) {
-        self.relay.on_deadline(now, out, &mut self.link_events);
-        self.handle_link_events(now, out);
-        while let Some(key) = self.alarms.pop_due(now.mono) {
-            let due = self.meetings.get(key).and_then(OriginMeeting::deadline);
-            if due.is_some_and(|at| at <= now.mono) {
-                if let Some(meeting) = self.meetings.get_mut(key) {
-                    meeting.hub.on_deadline(now);
-                    // An origin publishes nothing of its own; polling keeps the source quiet.
-                    let _ = meeting.hub.poll_digest(now);
-                    let floor = meeting.floor.on_deadline(now);
-                    self.publish_floor(now, key, floor);
-                }
-                self.expire_edges(now, key);
-                self.touch(key);
-            }
-            self.alarms.arm(key, self.meetings.get(key).and_then(OriginMeeting::deadline));
+        self.relay.on_deadline(now, out);
+        self.link_events(now, out);
+        while let Some(key) = self.meetings.pop_due(now) {
+            self.meeting_deadline(now, key);
+            self.meetings.rearm(key);
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.relay.deadline(), self.alarms.deadline()].into_iter().flatten().min()
+        [self.relay.deadline(), self.meetings.deadline()].into_iter().flatten().min()
     }
 }

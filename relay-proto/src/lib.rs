@@ -2,7 +2,6 @@
 //!
 //! Pure: nothing here reads a clock or a socket.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
 #![cfg_attr(
     test,
     allow(clippy::disallowed_methods, reason = "a test chooses the instant it starts from")

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod drop_reason;
 pub mod forwarder;
 pub mod hub;
+pub mod meetings;
 pub mod nack;
 pub mod packet;
 pub mod receive;

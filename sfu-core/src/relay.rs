@@ -2,13 +2,14 @@
 
 use crate::canonical::write_link_rtp;
 use crate::clock::LinkSenderReport;
-use crate::drop_reason::DropReason;
+use crate::drop_reason::{DropReason, Drops};
 use crate::hub::{FlowIds, HubEvent, PortId};
+use crate::meetings::{Meeting, Meetings};
 use crate::packet::Packet;
 use relay_proto::control::{Body, Codec, Control};
 use relay_proto::links::{LinkDrop, LinkEvent, LinkId, LinkInput, Links};
 use relay_proto::{Epoch, FlowId, Lane, Machine, MeetingId, NodeId, Now, Outbox, Progress};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 /// Where packets of a flow belong.
@@ -44,6 +45,8 @@ impl NodeAddress {
 pub struct Relay {
     links: Links,
     nested: Outbox<LinkEvent>,
+    /// What the links brought, until it is polled.
+    arrived: VecDeque<LinkEvent>,
     /// Link ids by their dense index, which is what hubs know a link by.
     ids: Vec<Option<LinkId>>,
     flows: BTreeMap<(usize, FlowId), FlowOwner>,
@@ -59,6 +62,7 @@ impl Relay {
         Self {
             links,
             nested: Outbox::nested(),
+            arrived: VecDeque::new(),
             ids: Vec::new(),
             flows: BTreeMap::new(),
             nodes: BTreeMap::new(),
@@ -111,7 +115,7 @@ impl Relay {
         self.ids.get(index).copied().flatten()
     }
 
-    /// Takes a datagram of the relay socket; what it brought is left in `events`.
+    /// Takes a datagram of the relay socket; [`Self::poll_event`] has what it brought.
     pub fn handle<T>(
         &mut self,
         now: Now,
@@ -119,56 +123,81 @@ impl Relay {
         ecn: u8,
         data: &mut [u8],
         out: &mut Outbox<T>,
-        events: &mut Vec<LinkEvent>,
     ) {
-        let Self { links, nested, .. } = self;
-        out.lend(nested, |nested| {
-            links.handle(now, LinkInput::Datagram { from, ecn, data }, nested)
-        });
-        self.collect(events);
+        let input = LinkInput::Datagram { from, ecn, data };
+        self.with_links(out, |links, nested| links.handle(now, input, nested));
     }
 
     /// Pumps what waits into the outbox.
-    pub fn flush<T>(
-        &mut self,
-        now: Now,
-        out: &mut Outbox<T>,
-        events: &mut Vec<LinkEvent>,
-    ) -> Progress {
-        let Self { links, nested, .. } = self;
-        let progress = out.lend(nested, |nested| links.flush(now, nested));
-        self.collect(events);
-        progress
+    pub fn flush<T>(&mut self, now: Now, out: &mut Outbox<T>) -> Progress {
+        self.with_links(out, |links, nested| links.flush(now, nested))
     }
 
     /// Does what is due on the links.
-    pub fn on_deadline<T>(&mut self, now: Now, out: &mut Outbox<T>, events: &mut Vec<LinkEvent>) {
-        if self.links.deadline().is_none_or(|at| at > now.mono) {
-            return;
+    pub fn on_deadline<T>(&mut self, now: Now, out: &mut Outbox<T>) {
+        if self.links.deadline().is_some_and(|at| at <= now.mono) {
+            self.with_links(out, |links, nested| links.on_deadline(now, nested));
         }
+    }
+
+    fn with_links<T, R>(
+        &mut self,
+        out: &mut Outbox<T>,
+        run: impl FnOnce(&mut Links, &mut Outbox<LinkEvent>) -> R,
+    ) -> R {
         let Self { links, nested, .. } = self;
-        out.lend(nested, |nested| links.on_deadline(now, nested));
-        self.collect(events);
+        let result = out.lend(nested, |nested| run(links, nested));
+        self.arrived.extend(nested.events.drain(..));
+        result
+    }
+
+    /// What the links brought, in order. A packet goes to the hub that its flow belongs to, here and now; what comes
+    /// back is for the policy.
+    pub fn poll_event<M: Meeting>(
+        &mut self,
+        now: Now,
+        meetings: &mut Meetings<M>,
+        drops: &mut Drops,
+    ) -> Option<LinkEvent> {
+        while let Some(event) = self.arrived.pop_front() {
+            match event {
+                LinkEvent::Media { link, flow, facts, rtp, .. } => {
+                    let Some(owner) = self.owner(link, flow) else {
+                        drops.count(DropReason::UnknownFlow);
+                        continue;
+                    };
+                    if let Some(meeting) = meetings.get_mut(owner.meeting) {
+                        // A refused packet is counted by the hub.
+                        let _ = meeting.hub_mut().ingest_link(now, owner.port, flow, facts, &rtp);
+                        meetings.touch(owner.meeting);
+                    }
+                }
+                LinkEvent::Rtcp { link, flow, rtcp } => {
+                    let offset_us = self.to_our_clock_us(link);
+                    if let Some(owner) = self.owner(link, flow)
+                        && let Some(meeting) = meetings.get_mut(owner.meeting)
+                    {
+                        meeting.hub_mut().link_rtcp(owner.port, flow, &rtcp, offset_us);
+                    }
+                }
+                LinkEvent::Up { link, .. } => {
+                    self.note(link);
+                    return Some(event);
+                }
+                LinkEvent::Down { link, .. } => {
+                    self.forget_flows(link);
+                    return Some(event);
+                }
+                other => return Some(other),
+            }
+        }
+        None
     }
 
     /// When the links next want to be woken.
     #[must_use]
     pub fn deadline(&self) -> Option<std::time::Instant> {
         self.links.deadline()
-    }
-
-    fn collect(&mut self, events: &mut Vec<LinkEvent>) {
-        for event in &self.nested.events {
-            if let LinkEvent::Up { link, .. } = event {
-                let link = *link;
-                let index = link.index();
-                if self.ids.len() <= index {
-                    self.ids.resize(index + 1, None);
-                }
-                self.ids[index] = Some(link);
-            }
-        }
-        events.append(&mut self.nested.events);
     }
 
     /// Whose a flow of a link is.
@@ -178,7 +207,7 @@ impl Relay {
     }
 
     /// The flows of this link are void: it went down.
-    pub fn forget_flows(&mut self, link: LinkId) {
+    fn forget_flows(&mut self, link: LinkId) {
         self.flows.retain(|(index, _), _| *index != link.index());
     }
 
@@ -228,6 +257,21 @@ impl Relay {
                 None
             }
             other => Some(other),
+        }
+    }
+
+    /// Hands a message about media to the hub's port for the link it came by; the neighbour is told of a refusal.
+    pub fn media_control(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        meeting: &mut impl Meeting,
+        port: PortId,
+        body: &Body,
+    ) {
+        let (id, epoch) = (meeting.id(), meeting.epoch());
+        if let Err(refusal) = meeting.hub_mut().handle_link(now, port, body, &mut self.flow_ids) {
+            let _ = self.say(now, link, id, epoch, Body::Refused(refusal));
         }
     }
 

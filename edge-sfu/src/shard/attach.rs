@@ -8,8 +8,8 @@ use crate::signal::ServerMessage;
 use relay_proto::control::{Body, Control, Refusal, Role, RosterChange};
 use relay_proto::links::{LinkEvent, LinkId};
 use relay_proto::{Lane, MeetingId, NodeId, Now, Outbox};
-use sfu_core::DropReason;
 use sfu_core::hub::{Direction, PortId};
+use sfu_core::meetings::Meeting;
 
 impl EdgeShard {
     /// Where the meeting is, or that it is nowhere.
@@ -20,7 +20,7 @@ impl EdgeShard {
         placement: Option<Placement>,
         out: &mut Outbox<EdgeOutput>,
     ) {
-        let Some(key) = self.by_id.get(&id).copied() else {
+        let Some(key) = self.meetings.key_of(id) else {
             return;
         };
         let Some(placement) = placement else {
@@ -44,7 +44,7 @@ impl EdgeShard {
         for join in waiting {
             self.admit(now, key, join, out);
         }
-        self.touch(key);
+        self.meetings.touch(key);
     }
 
     /// Forgets the place in the tree: links stay, ports go.
@@ -97,68 +97,41 @@ impl EdgeShard {
             let _ = self.relay.say(now, link, id, epoch, Body::Attach { region: region.clone() });
         }
         meeting.uplink.retry = waits.then(|| now.mono + ATTACH_RETRY);
-        self.touch(key);
+        self.meetings.touch(key);
     }
 
-    /// What the links brought.
+    /// What the links brought, but for packets: those are with their hubs already.
     pub(super) fn link_events(&mut self, now: Now, out: &mut Outbox<EdgeOutput>) {
-        // Taken and put back, so that its memory serves the next packet too.
-        let mut events = std::mem::take(&mut self.link_events);
-        for event in events.drain(..) {
+        while let Some(event) = self.relay.poll_event(now, &mut self.meetings, &mut self.drops) {
             match event {
-                LinkEvent::Media { link, flow, facts, rtp, .. } => {
-                    let Some(owner) = self.relay.owner(link, flow) else {
-                        self.drops.count(DropReason::UnknownFlow);
-                        continue;
-                    };
-                    if let Some(meeting) = self.meetings.get_mut(owner.meeting) {
-                        // A refused packet is counted by the hub.
-                        let _ = meeting.hub.ingest_link(now, owner.port, flow, facts, &rtp);
-                        self.touch(owner.meeting);
-                    }
-                }
-                LinkEvent::Rtcp { link, flow, rtcp } => {
-                    let offset_us = self.relay.to_our_clock_us(link);
-                    let owner = self.relay.owner(link, flow);
-                    if let Some((owner, meeting)) =
-                        owner.and_then(|o| Some((o, self.meetings.get_mut(o.meeting)?)))
-                    {
-                        meeting.hub.link_rtcp(owner.port, flow, &rtcp, offset_us);
-                    }
-                }
                 LinkEvent::Control { link, control } => self.control(now, link, control, out),
                 LinkEvent::Up { node, .. } => {
                     out.events.push(EdgeOutput::Link { node, up: true, reason: String::new() });
-                    let waiting: Vec<usize> = self.meetings.iter().map(|(k, _)| k).collect();
-                    for key in waiting {
-                        self.attach(now, key);
-                    }
+                    self.attach_all(now);
                 }
                 LinkEvent::Down { link, node, reason, .. } => {
-                    out.events.push(EdgeOutput::Link {
-                        node,
-                        up: false,
-                        reason: reason.to_string(),
-                    });
+                    let reason = reason.to_string();
+                    out.events.push(EdgeOutput::Link { node, up: false, reason });
                     self.link_down(now, link, out);
                 }
                 LinkEvent::DialFailed { node, reason, .. } => {
-                    out.events.push(EdgeOutput::Link {
-                        node,
-                        up: false,
-                        reason: reason.to_string(),
-                    });
+                    let reason = reason.to_string();
+                    out.events.push(EdgeOutput::Link { node, up: false, reason });
                 }
-                LinkEvent::Suspect { .. } | LinkEvent::Recovered { .. } => {}
+                _ => {}
             }
         }
-        self.link_events = events;
+    }
+
+    /// A neighbour may be reached now that could not: a link is up, or the nodes changed.
+    pub(super) fn attach_all(&mut self, now: Now) {
+        for key in self.meetings.keys() {
+            self.attach(now, key);
+        }
     }
 
     fn link_down(&mut self, now: Now, link: LinkId, out: &mut Outbox<EdgeOutput>) {
-        self.relay.forget_flows(link);
-        let keys: Vec<usize> = self.meetings.iter().map(|(k, _)| k).collect();
-        for key in keys {
+        for key in self.meetings.keys() {
             let Some(meeting) = self.meetings.get_mut(key) else {
                 continue;
             };
@@ -188,7 +161,7 @@ impl EdgeShard {
 
     fn control(&mut self, now: Now, link: LinkId, control: Control, out: &mut Outbox<EdgeOutput>) {
         let Control { meeting: id, epoch, body } = control;
-        let Some(key) = self.by_id.get(&id).copied() else {
+        let Some(key) = self.meetings.key_of(id) else {
             if matches!(body, Body::Attach { .. }) {
                 let _ = self.relay.say(now, link, id, epoch, Body::Refused(Refusal::NotMine));
             }
@@ -215,7 +188,7 @@ impl EdgeShard {
             Body::Digest(_) | Body::RosterRequest(_) => {}
             media => self.media_control(now, key, link, &media),
         }
-        self.touch(key);
+        self.meetings.touch(key);
     }
 
     fn roster_change(&mut self, now: Now, key: usize, seq: u64, change: RosterChange) {
@@ -238,10 +211,7 @@ impl EdgeShard {
         let port = upward.or_else(|| meeting.uplink.children.get(&link).copied());
         // A message of an attachment that is over: whoever sent it will learn.
         let Some(port) = port else { return };
-        if let Err(refusal) = meeting.hub.handle_link(now, port, body, &mut self.relay.flow_ids) {
-            let (id, epoch) = (meeting.id, meeting.epoch());
-            let _ = self.relay.say(now, link, id, epoch, Body::Refused(refusal));
-        }
+        self.relay.media_control(now, link, meeting, port, body);
     }
 
     /// Another edge of the region attaches: this edge is, or is said to be, its head.
@@ -403,17 +373,7 @@ impl EdgeShard {
             }
             out.events.push(EdgeOutput::Close(socket));
         }
-        if self.meetings.contains(key) {
-            self.forget_meeting(key);
-        }
-    }
-
-    /// The nodes changed: a neighbour that was not known may be reached now.
-    pub(super) fn nodes_changed(&mut self, now: Now) {
-        let keys: Vec<usize> = self.meetings.iter().map(|(k, _)| k).collect();
-        for key in keys {
-            self.attach(now, key);
-        }
+        self.forget_meeting(key);
     }
 
     /// This node, for those who count it.

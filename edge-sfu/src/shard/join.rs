@@ -5,7 +5,7 @@ use super::io::EdgeIo;
 use super::limits::{MEETINGS_MAX, WAITING_MAX};
 use super::meeting::{EdgeMeeting, floor_message};
 use super::peers::Entry;
-use super::sink::{Note, Sink};
+use super::sink::Note;
 use super::{EdgeCommand, EdgeOutput, EdgeShard, Join, SocketId, new_hub};
 use crate::peer::Peer;
 use crate::sdp::Answer;
@@ -30,7 +30,7 @@ impl EdgeShard {
                 if let Some(peer) = self.peers.of_socket(socket) {
                     self.remove_peer(now, peer, out);
                 } else {
-                    for (_, meeting) in &mut self.meetings {
+                    for meeting in self.meetings.iter_mut() {
                         meeting.waiting.retain(|join| join.socket != socket);
                     }
                 }
@@ -45,7 +45,7 @@ impl EdgeShard {
             }
             EdgeCommand::Nodes(nodes) => {
                 self.relay.set_nodes(nodes);
-                self.nodes_changed(now);
+                self.attach_all(now);
             }
         }
     }
@@ -56,7 +56,7 @@ impl EdgeShard {
         id: relay_proto::MeetingId,
         out: &mut Outbox<EdgeOutput>,
     ) {
-        let Some(key) = self.by_id.get(&id).copied() else { return };
+        let Some(key) = self.meetings.key_of(id) else { return };
         let Some(meeting) = self.meetings.get_mut(key) else { return };
         for join in std::mem::take(&mut meeting.waiting) {
             let text = "the mesh cannot be asked where this meeting is just now: try again in a few seconds";
@@ -76,8 +76,8 @@ impl EdgeShard {
             out.events.extend(refusal(join.socket, ErrorCode::Busy, text));
             return;
         }
-        let key = match self.by_id.get(&join.meeting) {
-            Some(key) => *key,
+        let key = match self.meetings.key_of(join.meeting) {
+            Some(key) => key,
             None if self.meetings.len() >= MEETINGS_MAX => {
                 let text = "this edge holds as many meetings as it can: try another edge";
                 out.events.extend(refusal(join.socket, ErrorCode::Busy, text));
@@ -85,9 +85,7 @@ impl EdgeShard {
             }
             None => {
                 let hub = new_hub(self.config.node, &mut self.rng);
-                let key = self.meetings.insert(EdgeMeeting::new(join.meeting, hub));
-                self.by_id.insert(join.meeting, key);
-                key
+                self.meetings.insert(EdgeMeeting::new(join.meeting, hub))
             }
         };
         let Some(meeting) = self.meetings.get_mut(key) else {
@@ -169,7 +167,7 @@ impl EdgeShard {
             out.events.push(EdgeOutput::Send { socket: join.socket, message: Box::new(message) });
         }
         self.request_change(now, key, RosterChange::Put(member));
-        self.touch(key);
+        self.meetings.touch(key);
     }
 
     /// Makes the hub's tracks follow what the answer accepted.
@@ -204,7 +202,7 @@ impl EdgeShard {
     ) {
         let Some(peer) = self.peers.of_socket(socket) else {
             let waiting =
-                self.meetings.iter().any(|(_, m)| m.waiting.iter().any(|j| j.socket == socket));
+                self.meetings.iter().any(|m| m.waiting.iter().any(|j| j.socket == socket));
             if !waiting {
                 out.events.push(complaint(socket, ErrorCode::OutOfOrder, "join first"));
             }
@@ -231,7 +229,7 @@ impl EdgeShard {
                             max_bitrate_bps.map(u64::from),
                         );
                     }
-                    self.touch(meeting);
+                    self.meetings.touch(meeting);
                 }
             }
             ClientMessage::Leave => {
@@ -282,7 +280,7 @@ impl EdgeShard {
         let message = ServerMessage::Renegotiated { sdp: answer.sdp, slots: answer.slots };
         out.events.push(EdgeOutput::Send { socket, message: Box::new(message) });
         self.peers.rearm(peer);
-        self.touch(key);
+        self.meetings.touch(key);
     }
 
     fn mute(
@@ -319,7 +317,7 @@ impl EdgeShard {
         }
         let change = RosterChange::Put(member.clone());
         self.request_change(now, key, change);
-        self.touch(key);
+        self.meetings.touch(key);
     }
 
     /// A participant is gone: everything of theirs goes.
@@ -339,7 +337,7 @@ impl EdgeShard {
         self.request_change(now, key, RosterChange::Remove(entry.participant));
         self.drain_hub(now, key, Some(out));
         self.forget_if_empty(now, key);
-        self.touch(key);
+        self.meetings.touch(key);
     }
 
     fn forget_if_empty(&mut self, now: Now, key: usize) {
@@ -352,33 +350,9 @@ impl EdgeShard {
     }
 
     pub(super) fn forget_meeting(&mut self, key: usize) {
-        if let Some(meeting) = self.meetings.try_remove(key) {
-            self.by_id.remove(&meeting.id);
-            self.past.add(&meeting.hub.counters());
-            self.dirty.retain(|k| *k != key);
+        if let Some(meeting) = self.meetings.remove(key) {
             self.relay.forget_meeting(key, meeting.id);
         }
-    }
-
-    pub(super) fn peer_deadline(&mut self, now: Now, key: usize, out: &mut Outbox<EdgeOutput>) {
-        let Self { peers, meetings, notes, drops, .. } = self;
-        let Some(entry) = peers.get_mut(key) else {
-            return;
-        };
-        let Some(meeting) = meetings.get_mut(entry.meeting) else {
-            return;
-        };
-        let mut sink = Sink {
-            now,
-            hub: &mut meeting.hub,
-            port: entry.port,
-            participant: entry.participant,
-            notes,
-            drops,
-        };
-        entry.peer.on_deadline(now, &mut out.net, &mut sink);
-        self.peers.rearm(key);
-        self.settle_notes(now, key, out);
     }
 
     /// Does what a peer said while it was borrowed.

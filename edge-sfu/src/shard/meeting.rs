@@ -7,6 +7,7 @@ use crate::signal::{ErrorCode, ServerMessage, SlotState};
 use relay_proto::control::{Floor, Member};
 use relay_proto::{Encoding, Epoch, MeetingId, ParticipantId};
 use sfu_core::hub::Hub;
+use sfu_core::meetings::Meeting;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,8 +32,6 @@ pub(super) struct EdgeMeeting {
     pub(super) slots: BTreeMap<usize, Vec<SlotChange>>,
     /// The floor as clients know it.
     pub(super) told: Floor,
-    /// Whether it waits to be flushed.
-    pub(super) queued: bool,
     /// Clients were told that the origin cannot be reached.
     pub(super) cut_off: bool,
 }
@@ -49,18 +48,8 @@ impl EdgeMeeting {
             sockets: BTreeMap::new(),
             slots: BTreeMap::new(),
             told: Floor::default(),
-            queued: false,
             cut_off: false,
         }
-    }
-
-    /// The epoch under which this edge speaks of the meeting.
-    pub(super) fn epoch(&self) -> Epoch {
-        self.uplink.placement.map_or(Epoch(0), |p: Placement| p.epoch)
-    }
-
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        [self.hub.deadline(), self.roster.deadline(), self.uplink.retry].into_iter().flatten().min()
     }
 
     /// Says something to every participant here.
@@ -95,6 +84,28 @@ impl EdgeMeeting {
         }
         self.told = floor.clone();
         self.tell_all(floor_message(&self.told), out);
+    }
+}
+
+impl Meeting for EdgeMeeting {
+    fn id(&self) -> MeetingId {
+        self.id
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.uplink.placement.map_or(Epoch(0), |p: Placement| p.epoch)
+    }
+
+    fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    fn hub_mut(&mut self) -> &mut Hub {
+        &mut self.hub
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        [self.hub.deadline(), self.roster.deadline(), self.uplink.retry].into_iter().flatten().min()
     }
 }
 

@@ -17,21 +17,21 @@ mod uplink;
 pub use command::{EdgeCommand, EdgeOutput, Join, Placement, SocketId};
 
 use crate::gate::Gate;
-use crate::peer::PeerConfig;
+use crate::peer::{Peer, PeerConfig};
 use io::EdgeIo;
 use meeting::EdgeMeeting;
 use peers::Peers;
 use rand_chacha::ChaCha12Rng;
 use relay_proto::control::Body;
-use relay_proto::links::{LinkEvent, Links};
-use relay_proto::{Machine, MeetingId, NodeId, Now, Outbox, Progress, ShardInput, Socket};
-use sfu_core::alarms::Alarms;
+use relay_proto::links::Links;
+use relay_proto::{Machine, Net, NodeId, Now, Outbox, Progress, ShardInput, Socket};
 use sfu_core::hub::{Hub, HubCounters, HubEvent};
+use sfu_core::meetings::{Meeting, Meetings};
 use sfu_core::relay::Relay;
 use sfu_core::report::ShardReport;
 use sfu_core::{DropReason, Drops};
-use slab::Slab;
-use std::collections::{BTreeMap, VecDeque};
+use sink::{Note, Sink};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -57,19 +57,12 @@ pub struct EdgeShard {
     gate: Gate,
     peers: Peers,
     relay: Relay,
-    link_events: Vec<LinkEvent>,
-    meetings: Slab<EdgeMeeting>,
-    by_id: BTreeMap<MeetingId, usize>,
-    alarms: Alarms,
-    /// Meetings that wait to be flushed.
-    dirty: VecDeque<usize>,
+    meetings: Meetings<EdgeMeeting>,
     /// What a peer said while its hub was being fed.
-    notes: Vec<sink::Note>,
+    notes: Vec<Note>,
     /// Participants admitted so far.
     admitted: u32,
     drops: Drops,
-    /// What hubs that are gone had counted.
-    past: HubCounters,
 }
 
 impl EdgeShard {
@@ -82,15 +75,10 @@ impl EdgeShard {
             gate: Gate::new(),
             peers: Peers::default(),
             relay: Relay::new(links),
-            link_events: Vec::new(),
-            meetings: Slab::new(),
-            by_id: BTreeMap::new(),
-            alarms: Alarms::default(),
-            dirty: VecDeque::new(),
+            meetings: Meetings::default(),
             notes: Vec::new(),
             admitted: 0,
             drops: Drops::default(),
-            past: HubCounters::default(),
         }
     }
 
@@ -115,10 +103,7 @@ impl EdgeShard {
     /// Counters of all hubs, and of what never reached one.
     #[must_use]
     pub fn counters(&self) -> HubCounters {
-        let mut sum = self.past.clone();
-        for (_, meeting) in &self.meetings {
-            sum.add(&meeting.hub.counters());
-        }
+        let mut sum = self.meetings.counters();
         sum.drops.add(&self.drops);
         sum
     }
@@ -132,7 +117,7 @@ impl EdgeShard {
             ..ShardReport::default()
         };
         report.links = self.relay.links().iter_info().collect();
-        for (_, meeting) in &self.meetings {
+        for meeting in self.meetings.iter() {
             report.add_meeting(meeting.id, &meeting.hub, &self.relay);
         }
         report
@@ -152,37 +137,32 @@ impl EdgeShard {
                 return;
             }
         };
-        let Self { peers, meetings, notes, drops, .. } = self;
-        let Some(entry) = peers.get_mut(routed.peer) else {
-            drops.count(DropReason::UnknownAddress);
-            return;
-        };
-        let Some(meeting) = meetings.get_mut(entry.meeting) else {
-            return;
-        };
-        let key = entry.meeting;
-        let mut sink = sink::Sink {
-            now,
-            hub: &mut meeting.hub,
-            port: entry.port,
-            participant: entry.participant,
-            notes,
-            drops,
-        };
-        entry.peer.handle_datagram(now, from, data, &mut out.net, &mut sink);
-        self.peers.rearm(routed.peer);
-        self.settle_notes(now, routed.peer, out);
-        self.touch(key);
+        let met = self.with_peer(now, routed.peer, out, |peer, net, sink| {
+            peer.handle_datagram(now, from, data, net, sink)
+        });
+        match met {
+            Some(meeting) => self.meetings.touch(meeting),
+            None => self.drops.count(DropReason::UnknownAddress),
+        }
     }
 
-    /// The meeting has something to flush, and perhaps an earlier deadline.
-    fn touch(&mut self, key: usize) {
-        let Some(meeting) = self.meetings.get_mut(key) else {
-            return;
-        };
-        if !std::mem::replace(&mut meeting.queued, true) {
-            self.dirty.push_back(key);
-        }
+    /// Lets a peer act, its meeting's hub at hand, and then does what it asked for; the meeting's key.
+    fn with_peer(
+        &mut self,
+        now: Now,
+        key: usize,
+        out: &mut Outbox<EdgeOutput>,
+        act: impl FnOnce(&mut Peer, &mut Net, &mut Sink<'_>),
+    ) -> Option<usize> {
+        let Self { peers, meetings, notes, drops, .. } = self;
+        let entry = peers.get_mut(key)?;
+        let (meeting, port, participant) = (entry.meeting, entry.port, entry.participant);
+        let hub = meetings.get_mut(meeting)?.hub_mut();
+        let mut sink = Sink { now, hub, port, participant, notes, drops };
+        act(&mut entry.peer, &mut out.net, &mut sink);
+        self.peers.rearm(key);
+        self.settle_notes(now, key, out);
+        Some(meeting)
     }
 
     /// Carries out what a hub wants done.
@@ -205,7 +185,7 @@ impl EdgeShard {
                 _ => {}
             }
         }
-        self.alarms.arm(key, meeting.deadline());
+        self.meetings.rearm(key);
     }
 
     /// Tells clients whose slots changed.
@@ -229,22 +209,6 @@ impl EdgeShard {
                 crate::signal::ServerMessage::Slots { slots: states.into_values().collect() };
             out.events.push(EdgeOutput::Send { socket: entry.socket, message: Box::new(message) });
         }
-    }
-
-    /// Voices of all meetings that wait, before any picture of one.
-    fn flush_voices(&mut self, now: Now, out: &mut Outbox<EdgeOutput>) -> Progress {
-        for i in 0..self.dirty.len() {
-            let Some(meeting) = self.dirty.get(i).and_then(|key| self.meetings.get_mut(*key))
-            else {
-                continue;
-            };
-            let mut io =
-                EdgeIo { peers: &mut self.peers, relay: &mut self.relay, net: &mut out.net };
-            if meeting.hub.flush_voices(now, &mut io) == Progress::More {
-                return Progress::More;
-            }
-        }
-        Progress::Done
     }
 
     fn flush_meeting(&mut self, now: Now, key: usize, out: &mut Outbox<EdgeOutput>) -> Progress {
@@ -278,7 +242,7 @@ impl EdgeShard {
             meeting.uplink.retry = None;
             self.attach(now, key);
         }
-        self.touch(key);
+        self.meetings.touch(key);
     }
 }
 
@@ -297,7 +261,7 @@ impl Machine for EdgeShard {
                 self.media_datagram(now, from, data, out)
             }
             ShardInput::Datagram { socket: Socket::Relay, from, ecn, data } => {
-                self.relay.handle(now, from, ecn, data, out, &mut self.link_events);
+                self.relay.handle(now, from, ecn, data, out);
                 self.link_events(now, out);
             }
             ShardInput::Command(command) => self.command(now, command, out),
@@ -305,40 +269,35 @@ impl Machine for EdgeShard {
     }
 
     fn flush(&mut self, now: Now, out: &mut Outbox<EdgeOutput>) -> Progress {
-        if self.flush_voices(now, out) == Progress::More {
+        let mut io = EdgeIo { peers: &mut self.peers, relay: &mut self.relay, net: &mut out.net };
+        if self.meetings.flush_voices(now, &mut io) == Progress::More {
             return Progress::More;
         }
-        while let Some(key) = self.dirty.front().copied() {
+        while let Some(key) = self.meetings.next_dirty() {
             if self.flush_meeting(now, key, out) == Progress::More {
                 return Progress::More;
             }
-            self.dirty.pop_front();
-            if let Some(meeting) = self.meetings.get_mut(key) {
-                meeting.queued = false;
-            }
+            self.meetings.flushed();
         }
-        let progress = self.relay.flush(now, out, &mut self.link_events);
+        let progress = self.relay.flush(now, out);
         self.link_events(now, out);
-        if self.dirty.is_empty() { progress } else { Progress::More }
+        if self.meetings.next_dirty().is_none() { progress } else { Progress::More }
     }
 
     fn on_deadline(&mut self, now: Now, out: &mut Outbox<EdgeOutput>) {
-        self.relay.on_deadline(now, out, &mut self.link_events);
+        self.relay.on_deadline(now, out);
         self.link_events(now, out);
         while let Some(key) = self.peers.pop_due(now.mono) {
-            self.peer_deadline(now, key, out);
+            self.with_peer(now, key, out, |peer, net, sink| peer.on_deadline(now, net, sink));
         }
-        while let Some(key) = self.alarms.pop_due(now.mono) {
-            let due = self.meetings.get(key).and_then(EdgeMeeting::deadline);
-            if due.is_some_and(|at| at <= now.mono) {
-                self.meeting_deadline(now, key, out);
-            }
-            self.alarms.arm(key, self.meetings.get(key).and_then(EdgeMeeting::deadline));
+        while let Some(key) = self.meetings.pop_due(now) {
+            self.meeting_deadline(now, key, out);
+            self.meetings.rearm(key);
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.relay.deadline(), self.peers.deadline(), self.alarms.deadline()]
+        [self.relay.deadline(), self.peers.deadline(), self.meetings.deadline()]
             .into_iter()
             .flatten()
             .min()

@@ -4,13 +4,10 @@
 //! flights of DTLS 1.2 as records of fixed bytes; its time-outs are the client's. Packets carry dummy bytes where
 //! AES-GCM puts its tag. Replays are *not* noticed: the link model duplicates packets, and the hub must cope.
 
-use super::dtls::write_sealed;
-use super::ice::{Consent, IceLite};
+use super::client::Client;
+use super::seal::{Content, write_sealed};
 use super::stun;
-use super::{
-    CloseReason, Fingerprint, LocalIce, Opened, RTCP_OVERHEAD_MAX, RTP_OVERHEAD_MAX, RemoteIce,
-    RestartRefused, TransportEvent, TransportState, is_rtcp,
-};
+use super::{CloseReason, LocalIce, Opened, RemoteIce, TransportEvent};
 use crate::gate::{Kind, classify};
 use relay_proto::machine::{Net, Socket};
 use relay_proto::time::Now;
@@ -60,38 +57,29 @@ fn is_goodbye(data: &[u8]) -> bool {
 }
 
 /// "Seals" the first `len` bytes.
-fn pad(packet: &mut [u8], len: usize, overhead: usize) -> Result<usize, DropReason> {
-    packet.get_mut(len..len + overhead).ok_or(DropReason::TooLarge)?.fill(FILLER);
-    Ok(len + overhead)
+fn pad(packet: &mut [u8], len: usize, content: Content) -> Result<usize, DropReason> {
+    let end = len + content.overhead_max();
+    packet.get_mut(len..end).ok_or(DropReason::TooLarge)?.fill(FILLER);
+    Ok(end)
 }
 
 /// "Opens" a packet.
 fn unpad(data: &[u8]) -> Opened {
-    let overhead = if is_rtcp(data) { RTCP_OVERHEAD_MAX } else { RTP_OVERHEAD_MAX };
-    match data.len().checked_sub(overhead) {
-        Some(len) if data[len..].iter().all(|b| *b == FILLER) => match is_rtcp(data) {
-            true => Opened::Rtcp(len),
-            false => Opened::Rtp(len),
-        },
-        _ => Opened::Dropped(DropReason::SrtpAuth),
-    }
+    let content = Content::of(data);
+    let plain = data.len().checked_sub(content.overhead_max());
+    let plain = plain.filter(|len| data[*len..].iter().all(|b| *b == FILLER));
+    Opened::from_plain(content, plain.ok_or(DropReason::SrtpAuth))
 }
 
 /// The server's end.
 #[derive(Debug)]
 pub struct ClearTransport {
-    ice: IceLite,
-    fingerprint: Fingerprint,
-    state: TransportState,
+    pub(super) client: Client,
 }
 
 impl ClearTransport {
     pub(super) fn new(now: Now, local: &LocalIce, remote: &RemoteIce) -> Self {
-        Self {
-            ice: IceLite::new(now.mono, local, &remote.ufrag),
-            fingerprint: remote.fingerprint.clone(),
-            state: TransportState::Connecting,
-        }
+        Self { client: Client::new(now, local, remote) }
     }
 
     pub(super) fn handle(
@@ -101,24 +89,17 @@ impl ClearTransport {
         data: &mut [u8],
         net: &mut Net,
     ) -> Opened {
-        if self.state == TransportState::Closed {
-            return Opened::Dropped(DropReason::NotConnected);
-        }
         match classify(data) {
-            Ok(Kind::Stun) => match self.ice.handle_check(now.mono, from, data, net) {
+            Ok(Kind::Stun) => match self.client.ice.handle_check(now.mono, from, data, net) {
                 Ok(event) => Opened::from_event(event),
                 Err(reason) => Opened::Dropped(reason),
             },
             Ok(Kind::Dtls) => {
-                self.ice.handshake_from(from);
+                self.client.ice.handshake_from(from);
                 self.handle_record(now, data, net)
             }
-            Ok(Kind::Srtp) if self.state == TransportState::Connected => {
-                let opened = unpad(data);
-                if !matches!(opened, Opened::Dropped(_)) {
-                    self.ice.heard(now.mono, from);
-                }
-                opened
+            Ok(Kind::Srtp) if self.client.is_established() => {
+                self.client.heard(now, from, unpad(data))
             }
             Ok(Kind::Srtp) => Opened::Dropped(DropReason::NotConnected),
             Err(reason) => Opened::Dropped(reason),
@@ -127,100 +108,46 @@ impl ClearTransport {
 
     fn handle_record(&mut self, now: Now, data: &[u8], net: &mut Net) -> Opened {
         if is_goodbye(data) {
-            self.state = TransportState::Closed;
-            return Opened::Event(TransportEvent::Closed(CloseReason::PeerClosed));
+            return Opened::Event(self.end(CloseReason::PeerClosed));
         }
         // Flights 0 and 2 are the client's. Each is answered however often it comes: the client resends, not we.
         let Some(flight) = read_flight(data).filter(|flight| flight % 2 == 0) else {
             return Opened::Dropped(DropReason::DtlsRefused);
         };
-        if let Some(path) = self.ice.path() {
+        if let Some(path) = self.client.addr() {
             net.write(Socket::Media, path, FLIGHT_BYTES[flight + 1], |buf| {
                 write_flight(buf, flight + 1)
             });
         }
-        if flight == 2 && self.state == TransportState::Connecting {
-            self.state = TransportState::Connected;
-            self.ice.connected(now.mono);
-            return Opened::Event(TransportEvent::Connected);
+        if flight == 2 && !self.client.is_established() {
+            return Opened::Event(self.client.establish(now));
         }
         Opened::Nothing
     }
 
-    fn path(&self) -> Result<SocketAddr, DropReason> {
-        let sends = self.state == TransportState::Connected && !self.ice.is_paused();
-        self.ice.path().filter(|_| sends).ok_or(DropReason::NotConnected)
-    }
-
-    pub(super) fn seal_rtp(
+    pub(super) fn seal(
         &mut self,
         net: &mut Net,
+        content: Content,
         max_len: usize,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Result<(), DropReason> {
-        write_sealed(net, self.path()?, max_len, RTP_OVERHEAD_MAX, write, |packet, len| {
-            pad(packet, len, RTP_OVERHEAD_MAX)
+        write_sealed(net, self.client.path()?, max_len, content, write, |packet, len| {
+            pad(packet, len, content)
         })
     }
 
-    pub(super) fn seal_rtcp(
-        &mut self,
-        net: &mut Net,
-        max_len: usize,
-        write: impl FnOnce(&mut [u8]) -> Option<usize>,
-    ) -> Result<(), DropReason> {
-        write_sealed(net, self.path()?, max_len, RTCP_OVERHEAD_MAX, write, |packet, len| {
-            pad(packet, len, RTCP_OVERHEAD_MAX)
-        })
-    }
-
-    pub(super) fn state(&self) -> TransportState {
-        match self.state {
-            TransportState::Connected if self.ice.is_paused() => TransportState::Paused,
-            state => state,
-        }
-    }
-
-    pub(super) fn remote_addr(&self) -> Option<SocketAddr> {
-        self.ice.path()
-    }
-
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        (self.state != TransportState::Closed).then(|| self.ice.deadline())
-    }
-
-    pub(super) fn on_deadline(&mut self, now: Now, _net: &mut Net) -> Option<TransportEvent> {
-        if self.state == TransportState::Closed {
-            return None;
-        }
-        match self.ice.on_deadline(now.mono) {
-            Consent::Fine => None,
-            Consent::Lost(reason) => {
-                self.state = TransportState::Closed;
-                Some(TransportEvent::Closed(reason))
-            }
-        }
-    }
-
-    pub(super) fn restart(
-        &mut self,
-        local: &LocalIce,
-        remote: &RemoteIce,
-    ) -> Result<(), RestartRefused> {
-        if remote.fingerprint != self.fingerprint {
-            return Err(RestartRefused);
-        }
-        self.ice.restart(local, &remote.ufrag);
-        Ok(())
+    pub(super) fn end(&mut self, reason: CloseReason) -> TransportEvent {
+        self.client.end(reason)
     }
 
     pub(super) fn close(&mut self, _now: Now, net: &mut Net) {
-        if self.state == TransportState::Connected
-            && let Some(path) = self.ice.path()
+        if self.client.is_established()
+            && let Some(path) = self.client.addr()
         {
             net.write(Socket::Media, path, GOODBYE_BYTES, write_goodbye);
         }
-        self.state = TransportState::Closed;
+        self.end(CloseReason::Local);
     }
 }
 
@@ -364,13 +291,13 @@ impl ClearClient {
         if !self.is_connected() {
             return Err(DropReason::NotConnected);
         }
-        let overhead = if is_rtcp(plaintext) { RTCP_OVERHEAD_MAX } else { RTP_OVERHEAD_MAX };
+        let content = Content::of(plaintext);
         let copy = |buf: &mut [u8]| {
             buf.copy_from_slice(plaintext);
             Some(plaintext.len())
         };
-        write_sealed(net, self.server, plaintext.len(), overhead, copy, |packet, len| {
-            pad(packet, len, overhead)
+        write_sealed(net, self.server, plaintext.len(), content, copy, |packet, len| {
+            pad(packet, len, content)
         })
     }
 

@@ -1,10 +1,11 @@
 //! The transport of nodes: DTLS 1.2 by dimpl, SRTP by [`super::srtp`].
 
-use super::ice::{Consent, IceLite};
+use super::client::Client;
+use super::seal::{Content, write_sealed};
 use super::srtp::{KeyOwner, Profile, SrtpSession};
 use super::{
-    CloseReason, DtlsRole, Fingerprint, FingerprintHash, LocalIce, Opened, RTCP_OVERHEAD_MAX,
-    RTP_OVERHEAD_MAX, RemoteIce, RestartRefused, TransportEvent, TransportState, is_rtcp,
+    CloseReason, DtlsRole, Fingerprint, FingerprintHash, LocalIce, Opened, RemoteIce,
+    TransportEvent,
 };
 use crate::gate::{Kind, classify};
 use dimpl::{Dtls, DtlsCertificate, Output, SrtpProfile};
@@ -86,19 +87,18 @@ impl DtlsIdentity {
     }
 }
 
-/// ICE-lite, DTLS and SRTP of one peer.
+/// DTLS and SRTP of one peer.
 #[derive(Debug)]
 pub struct DtlsTransport {
-    ice: IceLite,
+    pub(super) client: Client,
     identity: Arc<DtlsIdentity>,
     dtls: Dtls,
     role: DtlsRole,
-    fingerprint: Fingerprint,
     certificate_fits: bool,
     handshakes: u8,
     flight_due: Option<Instant>,
+    /// There while the client is established.
     srtp: Option<Box<SrtpSession>>,
-    state: TransportState,
 }
 
 impl DtlsTransport {
@@ -112,16 +112,14 @@ impl DtlsTransport {
             Dtls::new_12(Arc::clone(&identity.config), identity.certificate.clone(), now.mono);
         dtls.set_active(remote.setup == DtlsRole::Active);
         Self {
-            ice: IceLite::new(now.mono, local, &remote.ufrag),
+            client: Client::new(now, local, remote),
             identity,
             dtls,
             role: remote.setup,
-            fingerprint: remote.fingerprint.clone(),
             certificate_fits: false,
             handshakes: 1,
             flight_due: None,
             srtp: None,
-            state: TransportState::Connecting,
         }
     }
 
@@ -138,12 +136,9 @@ impl DtlsTransport {
         data: &mut [u8],
         net: &mut Net,
     ) -> Opened {
-        if self.state == TransportState::Closed {
-            return Opened::Dropped(DropReason::NotConnected);
-        }
         match classify(data) {
             Ok(Kind::Srtp) => self.open(now, from, data),
-            Ok(Kind::Stun) => match self.ice.handle_check(now.mono, from, data, net) {
+            Ok(Kind::Stun) => match self.client.ice.handle_check(now.mono, from, data, net) {
                 Ok(event) => {
                     let hello = self.say_hello(now, net);
                     Opened::from_event(event.or(hello))
@@ -151,7 +146,7 @@ impl DtlsTransport {
                 Err(reason) => Opened::Dropped(reason),
             },
             Ok(Kind::Dtls) => {
-                self.ice.handshake_from(from);
+                self.client.ice.handshake_from(from);
                 Opened::from_event(self.handle_records(now, data, net))
             }
             Err(reason) => Opened::Dropped(reason),
@@ -162,14 +157,12 @@ impl DtlsTransport {
         let Some(srtp) = &mut self.srtp else {
             return Opened::Dropped(DropReason::NotConnected);
         };
-        let opened = match is_rtcp(data) {
-            true => srtp.open_rtcp(data).map(Opened::Rtcp),
-            false => srtp.open_rtp(data).map(Opened::Rtp),
+        let content = Content::of(data);
+        let plain = match content {
+            Content::Rtp => srtp.open_rtp(data),
+            Content::Rtcp => srtp.open_rtcp(data),
         };
-        if opened.is_ok() {
-            self.ice.heard(now.mono, from);
-        }
-        opened.unwrap_or_else(Opened::Dropped)
+        self.client.heard(now, from, Opened::from_plain(content, plain))
     }
 
     /// In the active role the first flight leaves as soon as there is an address to send it to.
@@ -200,7 +193,7 @@ impl DtlsTransport {
             && self.role == DtlsRole::Passive
             && self.handshakes < HANDSHAKES_MAX;
         if !again {
-            return self.end(reason);
+            return Some(self.end(reason));
         }
         self.handshakes += 1;
         self.certificate_fits = false;
@@ -211,10 +204,9 @@ impl DtlsTransport {
         None
     }
 
-    fn end(&mut self, reason: CloseReason) -> Option<TransportEvent> {
-        self.state = TransportState::Closed;
+    pub(super) fn end(&mut self, reason: CloseReason) -> TransportEvent {
         self.srtp = None;
-        Some(TransportEvent::Closed(reason))
+        self.client.end(reason)
     }
 
     /// Takes everything out of dimpl: records to send, then what the handshake came to.
@@ -225,14 +217,14 @@ impl DtlsTransport {
         loop {
             match self.dtls.poll_output(&mut space) {
                 Output::Packet(record) => {
-                    if let Some(path) = self.ice.path() {
+                    if let Some(path) = self.client.addr() {
                         net.send(Socket::Media, path, 0, record);
                     }
                 }
                 Output::PeerCert(der) => {
-                    self.certificate_fits = self.fingerprint.matches(der);
+                    self.certificate_fits = self.client.fingerprint.matches(der);
                     if !self.certificate_fits {
-                        return self.end(CloseReason::FingerprintMismatch);
+                        return Some(self.end(CloseReason::FingerprintMismatch));
                     }
                 }
                 Output::KeyingMaterial(material, profile) => keys = Some((material, profile)),
@@ -248,7 +240,7 @@ impl DtlsTransport {
             }
         }
         if goodbye {
-            return self.end(CloseReason::PeerClosed);
+            return Some(self.end(CloseReason::PeerClosed));
         }
         if connected { self.establish(now, keys) } else { None }
     }
@@ -259,7 +251,7 @@ impl DtlsTransport {
         keys: Option<(dimpl::KeyingMaterial, SrtpProfile)>,
     ) -> Option<TransportEvent> {
         if !self.certificate_fits {
-            return self.end(CloseReason::FingerprintMismatch);
+            return Some(self.end(CloseReason::FingerprintMismatch));
         }
         let we_are = match self.role {
             DtlsRole::Passive => KeyOwner::Server,
@@ -275,118 +267,45 @@ impl DtlsTransport {
             SrtpSession::new(profile, &material, we_are)
         });
         let Some(session) = session else {
-            return self.end(CloseReason::NoSrtp);
+            return Some(self.end(CloseReason::NoSrtp));
         };
         self.srtp = Some(Box::new(session));
         self.flight_due = None;
-        self.ice.connected(now.mono);
-        self.state = TransportState::Connected;
-        Some(TransportEvent::Connected)
+        Some(self.client.establish(now))
     }
 
-    /// The one place where packets leave: the address must be known and the client heard from lately.
-    fn sealing(&mut self) -> Result<(&mut SrtpSession, SocketAddr), DropReason> {
-        match (&mut self.srtp, self.ice.path()) {
-            (Some(srtp), Some(path)) if !self.ice.is_paused() => Ok((srtp, path)),
-            _ => Err(DropReason::NotConnected),
-        }
-    }
-
-    pub(super) fn seal_rtp(
+    pub(super) fn seal(
         &mut self,
         net: &mut Net,
+        content: Content,
         max_len: usize,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Result<(), DropReason> {
-        let (srtp, path) = self.sealing()?;
-        write_sealed(net, path, max_len, RTP_OVERHEAD_MAX, write, |packet, len| {
-            srtp.seal_rtp(packet, len)
+        let path = self.client.path()?;
+        let srtp = self.srtp.as_mut().ok_or(DropReason::NotConnected)?;
+        write_sealed(net, path, max_len, content, write, |packet, len| match content {
+            Content::Rtp => srtp.seal_rtp(packet, len),
+            Content::Rtcp => srtp.seal_rtcp(packet, len),
         })
     }
 
-    pub(super) fn seal_rtcp(
-        &mut self,
-        net: &mut Net,
-        max_len: usize,
-        write: impl FnOnce(&mut [u8]) -> Option<usize>,
-    ) -> Result<(), DropReason> {
-        let (srtp, path) = self.sealing()?;
-        write_sealed(net, path, max_len, RTCP_OVERHEAD_MAX, write, |packet, len| {
-            srtp.seal_rtcp(packet, len)
-        })
+    /// When a flight of ours is to be sent again.
+    pub(super) fn flight_due(&self) -> Option<Instant> {
+        self.flight_due
     }
 
-    pub(super) fn state(&self) -> TransportState {
-        match self.state {
-            TransportState::Connected if self.ice.is_paused() => TransportState::Paused,
-            state => state,
-        }
-    }
-
-    pub(super) fn remote_addr(&self) -> Option<SocketAddr> {
-        self.ice.path()
-    }
-
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        match self.state {
-            TransportState::Closed => None,
-            _ => {
-                Some(self.flight_due.map_or(self.ice.deadline(), |at| at.min(self.ice.deadline())))
-            }
-        }
-    }
-
-    pub(super) fn on_deadline(&mut self, now: Now, net: &mut Net) -> Option<TransportEvent> {
-        if self.state == TransportState::Closed {
-            return None;
-        }
-        if let Consent::Lost(reason) = self.ice.on_deadline(now.mono) {
-            return self.end(reason);
-        }
+    pub(super) fn on_flight_due(&mut self, now: Now, net: &mut Net) -> Option<TransportEvent> {
         let due = self.flight_due.is_some_and(|at| at <= now.mono);
         if due { self.tick(now, net) } else { None }
     }
 
-    pub(super) fn restart(
-        &mut self,
-        local: &LocalIce,
-        remote: &RemoteIce,
-    ) -> Result<(), RestartRefused> {
-        if remote.fingerprint != self.fingerprint {
-            return Err(RestartRefused);
-        }
-        self.ice.restart(local, &remote.ufrag);
-        Ok(())
-    }
-
     pub(super) fn close(&mut self, now: Now, net: &mut Net) {
-        if self.state != TransportState::Closed {
+        if !self.client.is_closed() {
             let queued = self.dtls.handle_timeout(now.mono).and_then(|()| self.dtls.close());
             if queued.is_ok() {
                 let _ = self.drain(now, net);
             }
-            let _ = self.end(CloseReason::Local);
+            self.end(CloseReason::Local);
         }
     }
-}
-
-/// Lets `write` lay a packet of at most `max_len` bytes into the arena and `seal` finish it there.
-pub(super) fn write_sealed(
-    net: &mut Net,
-    path: SocketAddr,
-    max_len: usize,
-    overhead: usize,
-    write: impl FnOnce(&mut [u8]) -> Option<usize>,
-    seal: impl FnOnce(&mut [u8], usize) -> Result<usize, DropReason>,
-) -> Result<(), DropReason> {
-    if max_len + overhead > DATAGRAM_BYTES_MAX {
-        return Err(DropReason::TooLarge);
-    }
-    let mut result = Err(DropReason::TooLarge);
-    net.write(Socket::Media, path, max_len + overhead, |packet| {
-        let len = write(&mut packet[..max_len]).filter(|len| *len <= max_len)?;
-        result = seal(packet, len);
-        result.ok()
-    });
-    result.map(|_| ())
 }

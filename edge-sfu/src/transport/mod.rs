@@ -4,11 +4,13 @@
 //! proved to know the peer's password (a STUN message proves it itself, again, here).
 
 pub mod clear;
+mod client;
 pub mod dtls;
 mod fingerprint;
 pub mod ice;
 mod index;
 mod kdf;
+mod seal;
 pub mod srtp;
 pub(crate) mod stun;
 mod suite;
@@ -18,8 +20,11 @@ pub use dtls::{DtlsIdentity, DtlsTransport, IdentityError};
 pub use fingerprint::{BadFingerprint, Fingerprint, FingerprintHash};
 pub use ice::LocalIce;
 
+use client::Client;
+use ice::Consent;
 use relay_proto::machine::{DATAGRAM_BYTES_MAX, Net};
 use relay_proto::time::Now;
+use seal::Content;
 use sfu_core::drop_reason::DropReason;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -164,6 +169,14 @@ impl Opened {
     fn from_event(event: Option<TransportEvent>) -> Self {
         event.map_or(Self::Nothing, Self::Event)
     }
+
+    fn from_plain(content: Content, opened: Result<usize, DropReason>) -> Self {
+        match (content, opened) {
+            (Content::Rtp, Ok(len)) => Self::Rtp(len),
+            (Content::Rtcp, Ok(len)) => Self::Rtcp(len),
+            (_, Err(reason)) => Self::Dropped(reason),
+        }
+    }
 }
 
 /// The seam: everything above sends and receives plaintext and does not know which of the two it has.
@@ -202,8 +215,15 @@ impl SecureTransport {
         }
     }
 
+    fn client(&self) -> &Client {
+        either!(self, t => &t.client)
+    }
+
     /// Takes one datagram that the gate attributed to this peer. RTP and RTCP are opened in place.
     pub fn handle(&mut self, now: Now, from: SocketAddr, data: &mut [u8], net: &mut Net) -> Opened {
+        if self.client().is_closed() {
+            return Opened::Dropped(DropReason::NotConnected);
+        }
         either!(self, t => t.handle(now, from, data, net))
     }
 
@@ -219,7 +239,7 @@ impl SecureTransport {
         max_len: usize,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Result<(), DropReason> {
-        either!(self, t => t.seal_rtp(net, max_len, write))
+        either!(self, t => t.seal(net, Content::Rtp, max_len, write))
     }
 
     /// Sends one compound RTCP packet, in the same way.
@@ -232,13 +252,13 @@ impl SecureTransport {
         max_len: usize,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Result<(), DropReason> {
-        either!(self, t => t.seal_rtcp(net, max_len, write))
+        either!(self, t => t.seal(net, Content::Rtcp, max_len, write))
     }
 
     /// Where this stands.
     #[must_use]
     pub fn state(&self) -> TransportState {
-        either!(self, t => t.state())
+        self.client().state()
     }
 
     /// Whether a packet could be sent now: connected and not paused.
@@ -250,18 +270,31 @@ impl SecureTransport {
     /// Where packets go: the nominated address, or before a nomination the one the client talks from.
     #[must_use]
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        either!(self, t => t.remote_addr())
+        self.client().addr()
     }
 
     /// When [`Self::on_deadline`] next wants to be called. Packets do not move it (only handshake flights do).
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        either!(self, t => t.deadline())
+        let flight = match self {
+            Self::Dtls(dtls) => dtls.flight_due(),
+            Self::Clear(_) => None,
+        };
+        self.client().deadline().map(|at| flight.map_or(at, |flight| flight.min(at)))
     }
 
     /// Does what was due: resends a flight, pauses or gives up a silent client.
     pub fn on_deadline(&mut self, now: Now, net: &mut Net) -> Option<TransportEvent> {
-        either!(self, t => t.on_deadline(now, net))
+        if self.client().is_closed() {
+            return None;
+        }
+        if let Consent::Lost(reason) = either!(self, t => t.client.ice.on_deadline(now.mono)) {
+            return Some(either!(self, t => t.end(reason)));
+        }
+        match self {
+            Self::Dtls(dtls) => dtls.on_flight_due(now, net),
+            Self::Clear(_) => None,
+        }
     }
 
     /// ICE restart: `local` (register it at the gate too) is good from now on, beside the credentials in use; the
@@ -270,7 +303,7 @@ impl SecureTransport {
     /// # Errors
     /// [`RestartRefused`] if the offer names another certificate: that is a new association, so a new peer.
     pub fn restart(&mut self, local: &LocalIce, remote: &RemoteIce) -> Result<(), RestartRefused> {
-        either!(self, t => t.restart(local, remote))
+        either!(self, t => t.client.restart(local, remote))
     }
 
     /// Says goodbye (close_notify). Afterwards the state is [`TransportState::Closed`]; no event follows.
@@ -283,8 +316,3 @@ impl SecureTransport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an ICE restart cannot change the certificate; join again")]
 pub struct RestartRefused;
-
-/// RTCP is told from RTP by its second byte (RFC 5761 section 4).
-pub(crate) fn is_rtcp(data: &[u8]) -> bool {
-    matches!(data.get(1), Some(192..=223))
-}

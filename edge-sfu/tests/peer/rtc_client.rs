@@ -1,7 +1,7 @@
 //! The whole path with an independent client: offer, answer, ICE, DTLS, SRTP, media and feedback both ways. Virtual time.
 
+use crate::client::{RtcClient, Srtp};
 use crate::harness::{Event, Seen, addr, datagrams};
-use bytes::{Bytes, BytesMut};
 use edge_sfu::gate::Gate;
 use edge_sfu::peer::{Peer, PeerConfig, SlotIndex};
 use edge_sfu::sdp::Answer;
@@ -12,30 +12,13 @@ use rand::rngs::StdRng;
 use relay_proto::control::Codec;
 use relay_proto::machine::Net;
 use relay_proto::{Now, NtpTime, PacketFacts, ParticipantId, TrackKind};
-use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc::interceptor::Registry;
-use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::interceptor_registry::{
     configure_nack, configure_rtcp_reports, configure_twcc,
 };
-use rtc::peer_connection::configuration::media_engine::{
-    MIME_TYPE_OPUS, MIME_TYPE_VP8, MediaEngine,
-};
-use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
-use rtc::peer_connection::event::RTCPeerConnectionEvent;
-use rtc::peer_connection::message::{RTCMessage, TaggedRTCMessage};
-use rtc::peer_connection::sdp::RTCSessionDescription;
-use rtc::peer_connection::state::RTCPeerConnectionState;
-use rtc::peer_connection::transport::{CandidateConfig, CandidateHostConfig, RTCIceCandidate};
-use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
-use rtc::rtp_transceiver::rtp_sender::{
-    RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
-};
-use rtc::rtp_transceiver::{RTCRtpSenderId, RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
-use rtc::sansio::Protocol;
-use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
+use rtc::peer_connection::configuration::media_engine::MediaEngine;
+use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use sfu_core::SlotPacket;
-use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -49,133 +32,21 @@ static CONFIG: LazyLock<PeerConfig> = LazyLock::new(|| PeerConfig {
     transport: TransportConfig::dtls(DtlsIdentity::generate().unwrap(), vec![addr(5_000)]),
 });
 
-struct Client {
-    pc: RTCPeerConnection,
-    senders: Vec<RTCRtpSenderId>,
-    addr: SocketAddr,
-    connected: bool,
-    rtp: Vec<rtc::rtp::packet::Packet>,
-    rtcp: Vec<Box<dyn rtc::rtcp::Packet>>,
-}
-
-fn codec(audio: bool) -> RTCRtpCodec {
-    RTCRtpCodec {
-        mime_type: if audio { MIME_TYPE_OPUS } else { MIME_TYPE_VP8 }.to_owned(),
-        clock_rate: if audio { 48_000 } else { 90_000 },
-        channels: if audio { 2 } else { 0 },
-        ..Default::default()
-    }
-}
-
-fn track(audio: bool, ssrc: u32) -> MediaStreamTrack {
-    let kind = if audio { RtpCodecKind::Audio } else { RtpCodecKind::Video };
-    let coding = RTCRtpEncodingParameters {
-        rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
-        codec: codec(audio),
-        ..Default::default()
-    };
-    MediaStreamTrack::new(
-        "own".to_owned(),
-        ssrc.to_string(),
-        "label".to_owned(),
-        kind,
-        vec![coding],
+/// Publishes a microphone and a camera; receives in one audio and two video slots.
+fn client(now: Instant) -> RtcClient {
+    let mut media = MediaEngine::default();
+    media.register_default_codecs().unwrap();
+    let registry = configure_nack(Registry::new(), &mut media);
+    let registry = configure_rtcp_reports(registry);
+    let registry = configure_twcc(registry, &mut media).unwrap();
+    RtcClient::new(
+        now,
+        addr(4_000),
+        vec![Srtp::Srtp_Aead_Aes_128_Gcm],
+        (media, registry),
+        &[(RtpCodecKind::Audio, MIC), (RtpCodecKind::Video, CAMERA)],
+        &[RtpCodecKind::Audio, RtpCodecKind::Video, RtpCodecKind::Video],
     )
-}
-
-impl Client {
-    /// Publishes a microphone and a camera; receives in one audio and two video slots.
-    fn new(now: Instant) -> Self {
-        let addr = addr(4_000);
-        let mut media = MediaEngine::default();
-        media.register_default_codecs().unwrap();
-        let registry = configure_nack(Registry::new(), &mut media);
-        let registry = configure_rtcp_reports(registry);
-        let registry = configure_twcc(registry, &mut media).unwrap();
-        let settings = SettingEngineBuilder::new()
-            .with_srtp_protection_profiles(vec![SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm])
-            .with_host_acceptance_min_wait(Some(Duration::ZERO))
-            .build();
-        let mut pc = RTCPeerConnectionBuilder::new()
-            .with_setting_engine(settings)
-            .with_media_engine(media)
-            .with_interceptor_registry(registry)
-            .build(now)
-            .unwrap();
-        let senders = vec![
-            pc.add_track(track(true, MIC)).unwrap(),
-            pc.add_track(track(false, CAMERA)).unwrap(),
-        ];
-        for kind in [RtpCodecKind::Audio, RtpCodecKind::Video, RtpCodecKind::Video] {
-            let direction = RTCRtpTransceiverDirection::Recvonly;
-            let init = RTCRtpTransceiverInit { direction, streams: vec![], send_encodings: vec![] };
-            pc.add_transceiver_from_kind(kind, Some(init)).unwrap();
-        }
-        let base_config = CandidateConfig {
-            network: "udp".to_owned(),
-            address: addr.ip().to_string(),
-            port: addr.port(),
-            component: 1,
-            ..Default::default()
-        };
-        let host = CandidateHostConfig { base_config, ..Default::default() };
-        let candidate = RTCIceCandidate::from(&host.new_candidate_host().unwrap());
-        pc.add_local_candidate(candidate.to_json().unwrap()).unwrap();
-        Self { pc, senders, addr, connected: false, rtp: Vec::new(), rtcp: Vec::new() }
-    }
-
-    fn offer(&mut self, now: Instant) -> String {
-        let offer = self.pc.create_offer(None).unwrap();
-        self.pc.set_local_description(now, offer.clone()).unwrap();
-        offer.sdp
-    }
-
-    fn answer(&mut self, now: Instant, sdp: &str) {
-        let answer = RTCSessionDescription::answer(sdp.to_owned()).unwrap();
-        self.pc.set_remote_description(now, answer).unwrap();
-    }
-
-    fn handle(&mut self, now: Instant, data: &[u8]) {
-        let transport = TransportContext {
-            local_addr: self.addr,
-            peer_addr: addr(5_000),
-            ecn: None,
-            transport_protocol: TransportProtocol::UDP,
-        };
-        let message = BytesMut::from(data);
-        let _ = self.pc.handle_read(TaggedBytesMut { now, transport, message });
-        self.drain();
-    }
-
-    fn drain(&mut self) {
-        while let Some(event) = self.pc.poll_event() {
-            if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
-                self.connected = state == RTCPeerConnectionState::Connected;
-            }
-        }
-        while let Some(TaggedRTCMessage { message, .. }) = self.pc.poll_read() {
-            match message {
-                RTCMessage::RtpPacket(_, packet) => self.rtp.push(packet),
-                RTCMessage::RtcpPacket(_, packets) => self.rtcp.extend(packets),
-                _ => {}
-            }
-        }
-    }
-
-    fn send(&mut self, now: Instant, sender: usize, pt: u8, ssrc: u32, seq: u16, payload: &[u8]) {
-        let header = rtc::rtp::header::Header {
-            version: 2,
-            marker: true,
-            payload_type: pt,
-            sequence_number: seq,
-            timestamp: 3_000 * u32::from(seq),
-            ssrc,
-            ..Default::default()
-        };
-        let packet = rtc::rtp::packet::Packet { header, payload: Bytes::copy_from_slice(payload) };
-        let sender = self.senders[sender];
-        self.pc.rtp_sender(sender).unwrap().write_rtp(now, packet).unwrap();
-    }
 }
 
 struct World {
@@ -183,7 +54,7 @@ struct World {
     gate: Gate,
     peer: Peer,
     answer: Answer,
-    client: Client,
+    client: RtcClient,
     seen: Seen,
     net: Net,
     /// Of the datagrams to the peer, how many more are let through before one is lost.
@@ -194,7 +65,7 @@ impl World {
     fn connected() -> Self {
         let wall = NtpTime::from_unix(Duration::from_secs(1_790_000_000));
         let now = Now { mono: Instant::now(), wall };
-        let mut client = Client::new(now.mono);
+        let mut client = client(now.mono);
         let offer = client.offer(now.mono);
         let kinds = [TrackKindJson::Mic, TrackKindJson::Camera];
         let mids = offer.lines().filter_map(|l| l.strip_prefix("a=mid:"));
@@ -226,8 +97,7 @@ impl World {
     fn step(&mut self) {
         let down = datagrams(&self.net);
         self.net.clear();
-        while let Some(message) = self.client.pc.poll_write() {
-            let mut data = message.message.to_vec();
+        while let Some(mut data) = self.client.poll_write() {
             match &mut self.lose_after {
                 Some(0) => {
                     self.lose_after = None;
@@ -241,17 +111,14 @@ impl World {
             peer.handle_datagram(self.now, self.client.addr, &mut data, net, seen);
         }
         for data in down {
-            self.client.handle(self.now.mono, &data);
+            self.client.handle(self.now.mono, addr(5_000), &data);
         }
         self.now = self.now.plus(STEP);
         let Self { peer, net, seen, .. } = self;
         if peer.deadline().is_some_and(|at| at <= self.now.mono) {
             peer.on_deadline(self.now, net, seen);
         }
-        if self.client.pc.poll_timeout().is_some_and(|at| at <= self.now.mono) {
-            let _ = self.client.pc.handle_timeout(self.now.mono);
-        }
-        self.client.drain();
+        self.client.on_deadline(self.now.mono);
     }
 
     fn steps(&mut self, count: usize) {
@@ -273,8 +140,8 @@ fn a_client_publishes_and_receives() {
     let (opus, vp8) = (world.pt("opus/48000"), world.pt("VP8/90000"));
     for seq in 1..=20 {
         let now = world.now.mono;
-        world.client.send(now, 0, opus, MIC, seq, &[9, 9]);
-        world.client.send(now, 1, vp8, CAMERA, seq, &[0x10, 0x00, 1, 2]);
+        world.client.send(now, 0, (opus, MIC, seq), &[9, 9]);
+        world.client.send(now, 1, (vp8, CAMERA, seq), &[0x10, 0x00, 1, 2]);
         world.step();
     }
     world.steps(2);
@@ -320,7 +187,7 @@ fn both_sides_report_and_feed_back() {
         if seq % 100 == 0 {
             world.peer.write_sender_report(world.now, SlotIndex(1), wall, 1, &mut world.net);
         }
-        world.client.send(now, 1, vp8, CAMERA, seq, &[0x10, 0x00, 1, 2]);
+        world.client.send(now, 1, (vp8, CAMERA, seq), &[0x10, 0x00, 1, 2]);
         let packet = SlotPacket {
             marker: true,
             seq,
@@ -358,7 +225,7 @@ fn a_lost_packet_of_the_camera_is_asked_for_and_comes_by_rtx() {
         if seq == 30 {
             world.lose_after = Some(0);
         }
-        world.client.send(now, 1, vp8, CAMERA, seq, &[0x10, 0x00, seq as u8]);
+        world.client.send(now, 1, (vp8, CAMERA, seq), &[0x10, 0x00, seq as u8]);
         world.step();
     }
     world.steps(60);

@@ -2,6 +2,7 @@
 
 use crate::ids::NodeId;
 use crate::limits::REGION_BYTES_MAX;
+use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
 use std::str::FromStr;
@@ -29,6 +30,18 @@ impl NodeIdentity {
     ) -> Self {
         Self { cert_chain, key: Arc::new(key), ca }
     }
+
+    /// The CA as TLS wants it.
+    ///
+    /// # Errors
+    /// A certificate in it cannot be used.
+    pub fn roots(&self) -> Result<RootCertStore, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        for ca in &self.ca {
+            roots.add(ca.clone())?;
+        }
+        Ok(roots)
+    }
 }
 
 impl fmt::Debug for NodeIdentity {
@@ -37,6 +50,21 @@ impl fmt::Debug for NodeIdentity {
             .field("chain", &self.cert_chain.len())
             .finish_non_exhaustive()
     }
+}
+
+/// The URI SANs of a certificate.
+///
+/// # Errors
+/// What cannot be read, for a log line.
+pub fn uris_of_certificate(der: &[u8]) -> Result<Vec<String>, String> {
+    let (_, cert) = X509Certificate::from_der(der).map_err(|e| format!("certificate: {e}"))?;
+    let san = cert.subject_alternative_name().map_err(|e| format!("SAN: {e}"))?;
+    let names = san.map(|s| s.value.general_names.as_slice()).unwrap_or_default();
+    let uris = names.iter().filter_map(|name| match name {
+        GeneralName::URI(uri) => Some((*uri).to_owned()),
+        _ => None,
+    });
+    Ok(uris.collect())
 }
 
 /// What the URI SAN of a node's certificate says: `spiffe://<trust-domain>/node/<region>/<id>`.
@@ -56,16 +84,9 @@ impl NodeName {
     /// # Errors
     /// What is missing or wrong, for a log line.
     pub fn of_certificate(der: &[u8]) -> Result<Self, String> {
-        let (_, cert) = X509Certificate::from_der(der).map_err(|e| format!("certificate: {e}"))?;
-        let san = cert.subject_alternative_name().map_err(|e| format!("SAN: {e}"))?;
-        let names = san.map(|s| s.value.general_names.as_slice()).unwrap_or_default();
-        let mut uris = names.iter().filter_map(|name| match name {
-            GeneralName::URI(uri) => Some(*uri),
-            _ => None,
-        });
-        match (uris.next(), uris.next()) {
-            (Some(uri), None) => uri.parse(),
-            (None, _) => Err("certificate has no URI SAN".to_owned()),
+        match uris_of_certificate(der)?.as_slice() {
+            [uri] => uri.parse(),
+            [] => Err("certificate has no URI SAN".to_owned()),
             // SPIFFE X509-SVID section 2: exactly one.
             _ => Err("certificate has several URI SANs".to_owned()),
         }

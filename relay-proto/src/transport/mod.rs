@@ -10,6 +10,7 @@ mod endpoint;
 pub mod identity;
 mod settings;
 mod tls;
+pub mod verifier;
 
 pub(crate) use conn::{CloseCode, Conn, ConnEvent};
 pub(crate) use endpoint::{ConnKey, Side, Transport};

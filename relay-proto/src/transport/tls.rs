@@ -5,12 +5,12 @@
 //! changes a size or a time, so virtual-time runs stay reproducible.
 
 use super::identity::{NodeIdentity, NodeName};
+use super::verifier::ServerVerifier;
 use crate::time::{NTP_UNIX_OFFSET_S, NtpTime};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::UnixTime;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, ServerConfig};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -55,15 +55,10 @@ impl Tls {
     /// Checks that certificate, key and CA fit together.
     pub(crate) fn new(identity: &NodeIdentity, clock: &Arc<ToldClock>) -> Result<Self, String> {
         let provider = Arc::new(provider());
-        let mut roots = RootCertStore::empty();
-        for ca in &identity.ca {
-            roots.add(ca.clone()).map_err(|e| format!("CA: {e}"))?;
-        }
-        let roots = Arc::new(roots);
-        let verifier = NodeVerifier {
-            roots: roots.clone(),
-            algorithms: provider.signature_verification_algorithms,
-        };
+        let roots = Arc::new(identity.roots().map_err(|e| format!("CA: {e}"))?);
+        // Some node of the cluster; which one is judged once the handshake is done, where the expectation is known.
+        let verifier =
+            ServerVerifier::new(roots.clone(), |cert| NodeName::of_certificate(cert).map(|_| ()));
         let mut client = ClientConfig::builder_with_details(provider.clone(), clock.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|e| e.to_string())?
@@ -92,57 +87,4 @@ impl Tls {
 /// ring with X25519 alone: a P-256 fallback would change sizes, a post-quantum one needs aws-lc-rs.
 fn provider() -> CryptoProvider {
     CryptoProvider { kx_groups: vec![ring::kx_group::X25519], ..ring::default_provider() }
-}
-
-/// Verifies that a server is some node of the cluster; which one is judged once the handshake is done, where the
-/// expectation is known.
-#[derive(Debug)]
-struct NodeVerifier {
-    roots: Arc<RootCertStore>,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for NodeVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let cert = ParsedCertificate::try_from(end_entity)?;
-        let algorithms = self.algorithms.all;
-        rustls::client::verify_server_cert_signed_by_trust_anchor(
-            &cert,
-            &self.roots,
-            intermediates,
-            now,
-            algorithms,
-        )?;
-        NodeName::of_certificate(end_entity).map_err(rustls::Error::General)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
 }

@@ -57,7 +57,6 @@ impl Detector {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::model::{Load, NodeRecord, Region, Role};

@@ -2,9 +2,9 @@
 
 use crate::model::Region;
 use relay_proto::NodeId;
+use relay_proto::transport::identity::uris_of_certificate;
 use rustls::pki_types::CertificateDer;
 use std::fmt;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// What a certificate says its holder is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,16 +57,8 @@ impl Identity {
         cert: &CertificateDer<'_>,
         trust_domain: &str,
     ) -> Result<Self, IdentityError> {
-        let (_, parsed) = X509Certificate::from_der(cert).map_err(|_| IdentityError::Unreadable)?;
-        let names = parsed.subject_alternative_name().map_err(|_| IdentityError::Unreadable)?;
-        let names = names.map(|san| san.value.general_names.as_slice()).unwrap_or_default();
-        let uris: Vec<&str> = names
-            .iter()
-            .filter_map(|name| match name {
-                GeneralName::URI(uri) if uri.starts_with("spiffe://") => Some(*uri),
-                _ => None,
-            })
-            .collect();
+        let uris = uris_of_certificate(cert).map_err(|_| IdentityError::Unreadable)?;
+        let uris: Vec<&String> = uris.iter().filter(|u| u.starts_with("spiffe://")).collect();
         match uris.as_slice() {
             [uri] => Self::of_uri(uri, trust_domain),
             other => Err(IdentityError::NotOneUri(other.len())),

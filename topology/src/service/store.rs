@@ -192,7 +192,6 @@ fn replay(path: &Path, cluster: u64, state: &mut State) -> Result<u64, StoreErro
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::model::{CommandKind, Region, RttTable};

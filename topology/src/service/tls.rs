@@ -5,13 +5,12 @@ use super::identity::Identity;
 use crate::limits::STREAMS_PER_CONNECTION;
 use crate::protocol::ALPN;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use relay_proto::transport::verifier::ServerVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
-use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme, version::TLS13};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::version::TLS13;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,14 +56,6 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn roots(identity: &TlsIdentity) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for cert in &identity.ca {
-        roots.add(cert.clone())?;
-    }
-    Ok(roots)
-}
-
 /// Both sides notice a dead peer in 4 s: four watch keep-alives.
 fn transport() -> quinn::TransportConfig {
     let mut transport = quinn::TransportConfig::default();
@@ -79,7 +70,7 @@ fn transport() -> quinn::TransportConfig {
 
 pub(super) fn server_config(identity: &TlsIdentity) -> Result<quinn::ServerConfig, TlsError> {
     let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots(identity)?), provider())
+        WebPkiClientVerifier::builder_with_provider(Arc::new(identity.roots()?), provider())
             .build()
             .map_err(|e| TlsError::Verifier(e.to_string()))?;
     let mut tls = rustls::ServerConfig::builder_with_provider(provider())
@@ -101,11 +92,10 @@ pub fn client_config(
     identity: &TlsIdentity,
     trust_domain: &str,
 ) -> Result<quinn::ClientConfig, TlsError> {
-    let verifier = TopologyVerifier {
-        roots: roots(identity)?,
-        trust_domain: trust_domain.to_owned(),
-        provider: provider(),
-    };
+    let trust_domain = trust_domain.to_owned();
+    let verifier = ServerVerifier::new(Arc::new(identity.roots()?), move |cert| {
+        topology_only(cert, &trust_domain)
+    });
     let mut tls = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
@@ -118,59 +108,11 @@ pub fn client_config(
     Ok(config)
 }
 
-/// The chain must lead to the cluster's CA, and the name must be a topology member's: without the second check any node
-/// with a stolen certificate could play the service.
-#[derive(Debug)]
-struct TopologyVerifier {
-    roots: RootCertStore,
-    trust_domain: String,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for TopologyVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let parsed = ParsedCertificate::try_from(end_entity)?;
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(
-            &parsed,
-            &self.roots,
-            intermediates,
-            now,
-            algorithms,
-        )?;
-        match Identity::of_certificate(end_entity, &self.trust_domain) {
-            Ok(Identity::Topology(_)) => Ok(ServerCertVerified::assertion()),
-            Ok(other) => Err(rustls::Error::General(format!("{other} is not a topology service"))),
-            Err(e) => Err(rustls::Error::General(e.to_string())),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+/// The name must be a topology member's: otherwise any node with a stolen certificate could play the service.
+fn topology_only(cert: &CertificateDer<'_>, trust_domain: &str) -> Result<(), String> {
+    match Identity::of_certificate(cert, trust_domain) {
+        Ok(Identity::Topology(_)) => Ok(()),
+        Ok(other) => Err(format!("{other} is not a topology service")),
+        Err(e) => Err(e.to_string()),
     }
 }

@@ -1,5 +1,11 @@
 //! The model by itself, and the service over loopback QUIC.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test: what must not be fails it"
+)]
 #![allow(clippy::disallowed_methods, reason = "the service is tested over sockets and files")]
 
 #[cfg(feature = "service")]
