@@ -5,7 +5,7 @@ use crate::clock::LinkSenderReport;
 use crate::drop_reason::DropReason;
 use crate::hub::{FlowIds, HubEvent, PortId};
 use crate::packet::Packet;
-use relay_proto::control::{Body, Codec, Control};
+use relay_proto::control::{Body, Codec, Control, Refusal};
 use relay_proto::links::{LinkDrop, LinkEvent, LinkId, LinkInput, Links};
 use relay_proto::{Epoch, FlowId, Lane, Machine, MeetingId, NodeId, Now, Outbox, Progress};
 use std::collections::BTreeMap;
@@ -39,6 +39,41 @@ impl NodeAddress {
     }
 }
 
+/// How often neighbours were told that a message about a meeting was not obeyed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefusalCounters {
+    /// Their epoch is older than the one in force.
+    pub stale_epoch: u64,
+    /// This node is not the meeting's origin, or not the head.
+    pub not_mine: u64,
+    /// A limit would be passed.
+    pub full: u64,
+    /// The hop list has this node in it, or is too long.
+    pub hop_loop: u64,
+}
+
+impl RefusalCounters {
+    /// Labels of `mesh_control_refused_total`, with their counts.
+    #[must_use]
+    pub fn by_reason(&self) -> [(&'static str, u64); 4] {
+        [
+            ("stale_epoch", self.stale_epoch),
+            ("not_mine", self.not_mine),
+            ("full", self.full),
+            ("loop", self.hop_loop),
+        ]
+    }
+
+    fn count(&mut self, refusal: Refusal) {
+        *match refusal {
+            Refusal::StaleEpoch(_) => &mut self.stale_epoch,
+            Refusal::NotMine => &mut self.not_mine,
+            Refusal::Full => &mut self.full,
+            Refusal::Loop => &mut self.hop_loop,
+        } += 1;
+    }
+}
+
 /// The links of a shard with the flows that come over them.
 #[derive(Debug)]
 pub struct Relay {
@@ -48,6 +83,7 @@ pub struct Relay {
     ids: Vec<Option<LinkId>>,
     flows: BTreeMap<(usize, FlowId), FlowOwner>,
     nodes: BTreeMap<NodeId, NodeAddress>,
+    refused: RefusalCounters,
     /// Gives out the flow ids of this shard.
     pub flow_ids: FlowIds,
 }
@@ -62,6 +98,7 @@ impl Relay {
             ids: Vec::new(),
             flows: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            refused: RefusalCounters::default(),
             flow_ids: FlowIds::default(),
         }
     }
@@ -89,6 +126,12 @@ impl Relay {
     #[must_use]
     pub fn is_up(&self, link: LinkId) -> bool {
         self.links.info(link).is_some_and(|i| i.up)
+    }
+
+    /// What neighbours were refused.
+    #[must_use]
+    pub fn refused(&self) -> RefusalCounters {
+        self.refused
     }
 
     /// The links themselves.
@@ -200,6 +243,9 @@ impl Relay {
         epoch: Epoch,
         body: Body,
     ) -> Result<(), LinkDrop> {
+        if let Body::Refused(refusal) = body {
+            self.refused.count(refusal);
+        }
         self.links.send_control(now, link, &Control { meeting, epoch, body })
     }
 

@@ -131,7 +131,7 @@ impl EdgeShard {
             peers: self.peers.len(),
             ..ShardReport::default()
         };
-        report.links = self.relay.links().iter_info().collect();
+        report.add_relay(&self.relay);
         for (_, meeting) in &self.meetings {
             report.add_meeting(meeting.id, &meeting.hub, &self.relay);
         }
