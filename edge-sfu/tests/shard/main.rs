@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
 
+#[allow(unreachable_pub, dead_code, reason = "shared with the tests of origin-sfu")]
+mod far;
 mod hot_path;
 mod meeting;
 mod neighbour;
