@@ -70,9 +70,12 @@ pub enum TokenError {
         "the token is not for joining meetings of this mesh (audience): ask for a new meeting link"
     )]
     Audience,
-    /// Signature, algorithm or claims.
+    /// Not signed by the issuer with the one algorithm that is accepted.
     #[error("the token is not valid here: ask for a new meeting link")]
-    Invalid,
+    Signature,
+    /// No token, or one without the claims it needs. The client is told no more than of a wrong signature.
+    #[error("the token is not valid here: ask for a new meeting link")]
+    Malformed,
     /// A key cannot be used.
     #[error("{what}: {reason}")]
     Key {
@@ -81,6 +84,21 @@ pub enum TokenError {
         /// Why.
         reason: String,
     },
+}
+
+impl TokenError {
+    /// Label of the `reason` dimension of `mesh_tokens_refused_total`.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::Expired => "expired",
+            Self::Audience => "audience",
+            Self::Signature => "signature",
+            Self::Malformed => "malformed",
+            Self::Key { .. } => "key",
+        }
+    }
 }
 
 /// Checks tokens.
@@ -119,7 +137,8 @@ impl Verifier {
             Err(error) => Err(match error.kind() {
                 ErrorKind::ExpiredSignature => TokenError::Expired,
                 ErrorKind::InvalidAudience => TokenError::Audience,
-                _ => TokenError::Invalid,
+                ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => TokenError::Signature,
+                _ => TokenError::Malformed,
             }),
         }
     }
@@ -205,7 +224,15 @@ mod tests {
     #[test]
     fn a_token_of_another_issuer_is_refused() {
         let ((issuer, _), (_, verifier)) = (pair(), pair());
-        assert!(matches!(verifier.verify(&issue(&issuer)), Err(TokenError::Invalid)));
+        assert!(matches!(verifier.verify(&issue(&issuer)), Err(TokenError::Signature)));
+    }
+
+    #[test]
+    fn what_is_no_token_is_malformed() {
+        let (_, verifier) = pair();
+        for text in ["", "x", "a.b.c", "e30.e30.e30"] {
+            assert!(matches!(verifier.verify(text), Err(TokenError::Malformed)), "{text}");
+        }
     }
 
     #[test]
@@ -246,6 +273,6 @@ mod tests {
             &EncodingKey::from_secret(public.as_bytes()),
         )
         .unwrap();
-        assert!(matches!(verifier.verify(&forged), Err(TokenError::Invalid)));
+        assert!(matches!(verifier.verify(&forged), Err(TokenError::Signature)));
     }
 }

@@ -3,8 +3,10 @@
 mod families;
 mod kernel_drops;
 mod process;
+mod reading;
 mod shards;
 
+use crate::http::HttpServer;
 use crate::stats::ShardStats;
 use process::ProcessCollector;
 use prometheus::core::Collector;
@@ -12,6 +14,7 @@ use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use reading::Reading;
 use shards::ShardCollector;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,6 +55,16 @@ impl Metrics {
     /// Exports the counters of a shard under the label `shard`.
     pub fn add_shard(&self, name: impl Into<String>, stats: Arc<ShardStats>) {
         self.shards.lock().unwrap_or_else(PoisonError::into_inner).push((name.into(), stats));
+    }
+
+    /// Exports how many connections an HTTP server has closed because there were too many.
+    ///
+    /// # Errors
+    /// When there is one already.
+    pub fn add_http(&self, server: &HttpServer) -> Result<(), MetricsError> {
+        let help = "HTTP connections closed: there were too many.";
+        let reading = Reading::new("mesh_http_refused_total", help, server.refused_counter())?;
+        self.registry.register(Box::new(reading))
     }
 
     /// A counter.

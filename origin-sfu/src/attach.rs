@@ -1,7 +1,7 @@
 //! Edges attach and go; heads are named; what edges say is put in order.
 
 use crate::meeting::{EDGE_GRACE, EDGES_MAX, Edge};
-use crate::shard::{OriginOutput, OriginShard};
+use crate::shard::{MEETINGS_MAX, OriginOutput, OriginShard};
 use relay_proto::control::{Body, Control, Floor, Refusal, Role, RosterChange};
 use relay_proto::limits::REGION_BYTES_MAX;
 use relay_proto::links::{LinkEvent, LinkId};
@@ -40,7 +40,9 @@ impl OriginShard {
             if matches!(body, Body::Attach { .. }) {
                 out.events.push(OriginOutput::NeedPlacement(id));
             }
-            let _ = self.relay.say(now, link, id, epoch, Body::Refused(Refusal::NotMine));
+            let full = self.meetings.len() >= MEETINGS_MAX;
+            let refusal = if full { Refusal::Full } else { Refusal::NotMine };
+            let _ = self.relay.say(now, link, id, epoch, Body::Refused(refusal));
             return;
         };
         let Some(meeting) = self.meetings.get_mut(key) else {
@@ -189,6 +191,11 @@ impl OriginShard {
             RosterChange::Remove(id) => id.node(),
         };
         if owner != node {
+            return;
+        }
+        if meeting.roster.is_full_for(&change) {
+            let (id, epoch) = (meeting.id, meeting.epoch);
+            let _ = self.relay.say(now, link, id, epoch, Body::Refused(Refusal::Full));
             return;
         }
         self.publish_change(now, key, change);

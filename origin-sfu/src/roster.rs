@@ -16,13 +16,20 @@ pub(crate) struct Roster {
 }
 
 impl Roster {
+    /// Whether a change would put one member too many into the meeting.
+    pub(crate) fn is_full_for(&self, change: &RosterChange) -> bool {
+        let RosterChange::Put(member) = change else { return false };
+        self.members.len() >= MEMBERS_MAX && !self.members.contains_key(&member.id)
+    }
+
     /// Puts a change in order. `None`: it changes nothing, or the meeting is full.
     pub(crate) fn apply(&mut self, change: RosterChange) -> Option<Body> {
+        if self.is_full_for(&change) {
+            return None;
+        }
         match &change {
             RosterChange::Put(member) => {
-                let full =
-                    self.members.len() >= MEMBERS_MAX && !self.members.contains_key(&member.id);
-                if full || self.members.get(&member.id) == Some(member) {
+                if self.members.get(&member.id) == Some(member) {
                     return None;
                 }
                 self.members.insert(member.id, member.clone());

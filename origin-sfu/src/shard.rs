@@ -18,7 +18,7 @@ use sfu_core::{DropReason, Drops, Packet, SlotPacket};
 use std::time::Instant;
 
 /// Meetings of one shard: hundreds a node, rounded up.
-const MEETINGS_MAX: usize = 2_000;
+pub(crate) const MEETINGS_MAX: usize = 2_000;
 
 /// Granted epochs are even (ARCHITECTURE section 7): the odd one between two grants is the standby's.
 const EPOCH_STEP: u64 = 2;
@@ -156,7 +156,7 @@ impl OriginShard {
     #[must_use]
     pub fn report(&self) -> ShardReport {
         let mut report = ShardReport { counters: self.counters(), ..ShardReport::default() };
-        report.links = self.relay.links().iter_info().collect();
+        report.add_relay(&self.relay);
         for meeting in self.meetings.iter() {
             report.add_meeting(meeting.id, &meeting.hub, &self.relay);
             report.members += meeting.roster.len();

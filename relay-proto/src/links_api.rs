@@ -224,6 +224,45 @@ pub struct LinkCounters {
     pub peer_lost: u64,
 }
 
+/// What was counted over all links of a shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinksStats {
+    /// Datagrams that belong to no connection and begin none: garbage, another version, a connection that is long gone.
+    pub strays: u64,
+    /// First datagrams ignored because [`crate::limits::CONNECTIONS_MAX`] or [`crate::limits::HALF_OPEN_MAX`] was reached.
+    pub crowded: u64,
+    /// First datagrams answered by a demand to prove the sender's address: many handshakes were open.
+    pub retried: u64,
+    /// First datagrams that do not decrypt, or say what no first datagram may.
+    pub unreadable: u64,
+    /// Inbound handshakes that were not finished: no certificate of this cluster, or silence.
+    pub handshakes: u64,
+    /// Inbound connections refused after the handshake: identity, trust domain, channel.
+    pub refused: u64,
+    /// Inbound connections refused because of [`crate::limits::LINKS_MAX`].
+    pub full: u64,
+    /// QUIC connections now, closing ones included.
+    pub connections: usize,
+    /// Links now.
+    pub links: usize,
+}
+
+impl LinksStats {
+    /// What was refused, by reason: labels of `mesh_relay_refused_total`.
+    #[must_use]
+    pub fn refusals(&self) -> [(&'static str, u64); 7] {
+        [
+            ("stray", self.strays),
+            ("crowded", self.crowded),
+            ("retry", self.retried),
+            ("unreadable", self.unreadable),
+            ("handshake", self.handshakes),
+            ("identity", self.refused),
+            ("links_full", self.full),
+        ]
+    }
+}
+
 /// What is known of one link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkInfo {

@@ -42,15 +42,13 @@ pub enum DropReason {
     LinkQueue,
     /// The viewer fell further behind than the ring reaches.
     RingOverrun,
-    /// A mailbox between threads was full.
-    Mailbox,
     /// A limit of `limits.rs`.
     Limit,
 }
 
 impl DropReason {
     /// All reasons, in order of their numbers.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 20] = [
         Self::UnknownAddress,
         Self::StunRefused,
         Self::DtlsRefused,
@@ -70,7 +68,6 @@ impl DropReason {
         Self::NotConnected,
         Self::LinkQueue,
         Self::RingOverrun,
-        Self::Mailbox,
         Self::Limit,
     ];
 
@@ -97,7 +94,6 @@ impl DropReason {
             Self::NotConnected => "not_connected",
             Self::LinkQueue => "link_queue",
             Self::RingOverrun => "ring_overrun",
-            Self::Mailbox => "mailbox",
             Self::Limit => "limit",
         }
     }

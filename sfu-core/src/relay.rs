@@ -6,7 +6,7 @@ use crate::drop_reason::{DropReason, Drops};
 use crate::hub::{FlowIds, HubEvent, PortId};
 use crate::meetings::{Meeting, Meetings};
 use crate::packet::Packet;
-use relay_proto::control::{Body, Codec, Control};
+use relay_proto::control::{Body, Codec, Control, Refusal};
 use relay_proto::links::{LinkDrop, LinkEvent, LinkId, LinkInput, Links};
 use relay_proto::{Epoch, FlowId, Lane, Machine, MeetingId, NodeId, Now, Outbox, Progress};
 use std::collections::{BTreeMap, VecDeque};
@@ -40,6 +40,41 @@ impl NodeAddress {
     }
 }
 
+/// How often neighbours were told that a message about a meeting was not obeyed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefusalCounters {
+    /// Their epoch is older than the one in force.
+    pub stale_epoch: u64,
+    /// This node is not the meeting's origin, or not the head.
+    pub not_mine: u64,
+    /// A limit would be passed.
+    pub full: u64,
+    /// The hop list has this node in it, or is too long.
+    pub hop_loop: u64,
+}
+
+impl RefusalCounters {
+    /// Labels of `mesh_control_refused_total`, with their counts.
+    #[must_use]
+    pub fn by_reason(&self) -> [(&'static str, u64); 4] {
+        [
+            ("stale_epoch", self.stale_epoch),
+            ("not_mine", self.not_mine),
+            ("full", self.full),
+            ("loop", self.hop_loop),
+        ]
+    }
+
+    fn count(&mut self, refusal: Refusal) {
+        *match refusal {
+            Refusal::StaleEpoch(_) => &mut self.stale_epoch,
+            Refusal::NotMine => &mut self.not_mine,
+            Refusal::Full => &mut self.full,
+            Refusal::Loop => &mut self.hop_loop,
+        } += 1;
+    }
+}
+
 /// The links of a shard with the flows that come over them.
 #[derive(Debug)]
 pub struct Relay {
@@ -51,6 +86,7 @@ pub struct Relay {
     ids: Vec<Option<LinkId>>,
     flows: BTreeMap<(usize, FlowId), FlowOwner>,
     nodes: BTreeMap<NodeId, NodeAddress>,
+    refused: RefusalCounters,
     /// Gives out the flow ids of this shard.
     pub flow_ids: FlowIds,
 }
@@ -66,6 +102,7 @@ impl Relay {
             ids: Vec::new(),
             flows: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            refused: RefusalCounters::default(),
             flow_ids: FlowIds::default(),
         }
     }
@@ -93,6 +130,12 @@ impl Relay {
     #[must_use]
     pub fn is_up(&self, link: LinkId) -> bool {
         self.links.info(link).is_some_and(|i| i.up)
+    }
+
+    /// What neighbours were refused.
+    #[must_use]
+    pub fn refused(&self) -> RefusalCounters {
+        self.refused
     }
 
     /// The links themselves.
@@ -229,6 +272,9 @@ impl Relay {
         epoch: Epoch,
         body: Body,
     ) -> Result<(), LinkDrop> {
+        if let Body::Refused(refusal) = body {
+            self.refused.count(refusal);
+        }
         self.links.send_control(now, link, &Control { meeting, epoch, body })
     }
 

@@ -1,8 +1,8 @@
 //! How a shard stands, for metrics and for those who look.
 
 use crate::hub::{Hub, HubCounters};
-use crate::relay::Relay;
-use relay_proto::links::LinkInfo;
+use crate::relay::{RefusalCounters, Relay};
+use relay_proto::links::{LinkInfo, LinksStats};
 use relay_proto::{Encoding, MeetingId, NodeId, ParticipantId, TrackId};
 
 /// One flow that is being sent over a link.
@@ -44,6 +44,10 @@ pub struct ShardReport {
     pub members: usize,
     /// The links.
     pub links: Vec<LinkInfo>,
+    /// What came through the relay socket and no link counted.
+    pub relay: LinksStats,
+    /// What neighbours were refused.
+    pub refused: RefusalCounters,
     /// What they carry.
     pub flows: Vec<FlowReport>,
     /// The meetings.
@@ -51,6 +55,13 @@ pub struct ShardReport {
 }
 
 impl ShardReport {
+    /// Adds the links, and what was refused there.
+    pub fn add_relay(&mut self, relay: &Relay) {
+        self.links = relay.links().iter_info().collect();
+        self.relay = relay.links().stats();
+        self.refused = relay.refused();
+    }
+
     /// Adds one meeting's hub.
     pub fn add_meeting(&mut self, meeting: MeetingId, hub: &Hub, relay: &Relay) {
         self.meetings.push(MeetingReport {

@@ -89,17 +89,28 @@ pub(crate) struct Node {
     pub(crate) region: String,
     pub(crate) wall_us: i64,
     shard: Shard,
+    /// Whether its process has died: it takes nothing and says nothing.
+    dead: bool,
     /// Times a deadline was served and did not move.
     pub(crate) stuck: u64,
 }
 
 impl Node {
     pub(crate) fn edge(name: String, region: String, wall_us: i64, shard: EdgeShard) -> Self {
-        Self { name, region, wall_us, shard: Shard::Edge(Box::new(Driven::new(shard))), stuck: 0 }
+        Self::new(name, region, wall_us, Shard::Edge(Box::new(Driven::new(shard))))
     }
 
     pub(crate) fn origin(name: String, region: String, wall_us: i64, shard: OriginShard) -> Self {
-        Self { name, region, wall_us, shard: Shard::Origin(Box::new(Driven::new(shard))), stuck: 0 }
+        Self::new(name, region, wall_us, Shard::Origin(Box::new(Driven::new(shard))))
+    }
+
+    fn new(name: String, region: String, wall_us: i64, shard: Shard) -> Self {
+        Self { name, region, wall_us, shard, dead: false, stuck: 0 }
+    }
+
+    /// Its process dies.
+    pub(crate) fn kill(&mut self) {
+        self.dead = true;
     }
 
     pub(crate) fn is_edge(&self) -> bool {
@@ -113,6 +124,9 @@ impl Node {
         datagram: &mut crate::wire::Datagram,
         post: Post<'_>,
     ) {
+        if self.dead {
+            return;
+        }
         let (socket, from, ecn) = (datagram.socket, datagram.from, datagram.ecn);
         let data = &mut datagram.bytes[..];
         match &mut self.shard {
@@ -128,6 +142,7 @@ impl Node {
     /// The control runtime says something. What is for the other role is not said.
     pub(crate) fn command(&mut self, now: Now, command: NodeCommand, post: Post<'_>) {
         match (&mut self.shard, command) {
+            _ if self.dead => {}
             (Shard::Edge(edge), NodeCommand::Edge(c)) => {
                 edge.handle(now, ShardInput::Command(c), post)
             }
@@ -140,6 +155,9 @@ impl Node {
 
     /// After a batch of inputs, or at the deadline.
     pub(crate) fn settle(&mut self, now: Now, post: Post<'_>) {
+        if self.dead {
+            return;
+        }
         let moved = match &mut self.shard {
             Shard::Edge(edge) => edge.settle(now, post),
             Shard::Origin(origin) => origin.settle(now, post),
@@ -149,6 +167,7 @@ impl Node {
 
     pub(crate) fn deadline(&self, clock: &Clock) -> Option<SimTime> {
         let at = match &self.shard {
+            _ if self.dead => None,
             Shard::Edge(edge) => edge.machine.deadline(),
             Shard::Origin(origin) => origin.machine.deadline(),
         };

@@ -37,6 +37,8 @@ pub(crate) enum Event {
     Sample,
     /// A path between two nodes changes.
     Path(usize, usize, LinkParams),
+    /// A node's process dies without a word.
+    Kill(usize),
 }
 
 /// A virtual world: nodes, links, participants.
@@ -118,6 +120,11 @@ impl World {
         self.queue.push(at.max(self.time), Event::Path(from, to, params));
     }
 
+    /// A node's process dies at a later moment: it says nothing any more, and what is sent to it is lost.
+    pub fn kill_node(&mut self, at: SimTime, node: usize) {
+        self.queue.push(at.max(self.time), Event::Kill(node));
+    }
+
     fn happen(&mut self, event: Event) {
         match event {
             Event::Wire(wire) => self.arrive(wire),
@@ -131,6 +138,11 @@ impl World {
                 if self.participant_wakes.get(place).copied().flatten() == Some(self.time) {
                     self.participant_wakes[place] = None;
                     self.participant_due(place);
+                }
+            }
+            Event::Kill(node) => {
+                if let Some(n) = self.nodes.get_mut(node) {
+                    n.kill();
                 }
             }
             Event::Command(node, command) => {

@@ -31,6 +31,8 @@ pub struct Counters {
     pub key_requests: u64,
     /// Drops by reason.
     pub drops: BTreeMap<String, u64>,
+    /// What came through the relay socket and no link took, by reason.
+    pub relay_refused: BTreeMap<String, u64>,
 }
 
 /// A link.

@@ -116,7 +116,7 @@ impl EdgeShard {
             peers: self.peers.len(),
             ..ShardReport::default()
         };
-        report.links = self.relay.links().iter_info().collect();
+        report.add_relay(&self.relay);
         for meeting in self.meetings.iter() {
             report.add_meeting(meeting.id, &meeting.hub, &self.relay);
         }

@@ -1,7 +1,8 @@
 //! The other end of a relay link: says what an origin says, and takes everything.
 
+use crate::far::Far;
 use crate::world::{EPOCH, ORIGIN, links, relay_addr};
-use relay_proto::control::{Body, Control, Role};
+use relay_proto::control::{Body, Control, Floor, Role};
 use relay_proto::links::{LinkEvent, LinkId, LinkInput, Links};
 use relay_proto::{Machine, MeetingId, Now, Outbox, Progress};
 
@@ -15,6 +16,8 @@ pub(crate) struct Neighbour {
     pub(crate) heard: Vec<Body>,
     /// Media packets that came.
     pub(crate) media: usize,
+    /// Who it sends media of.
+    pub(crate) far: Option<Far>,
 }
 
 impl Neighbour {
@@ -26,6 +29,24 @@ impl Neighbour {
             link: None,
             heard: Vec::new(),
             media: 0,
+            far: None,
+        }
+    }
+
+    /// Somebody speaks and is seen behind this neighbour, and has the floor.
+    pub(crate) fn announce(&mut self, now: Now, meeting: MeetingId, far: Far) {
+        for body in far.announced(&[far.participant.node(), ORIGIN]) {
+            self.say(now, meeting, body);
+        }
+        let main = Some(far.participant);
+        self.say(now, meeting, Body::Floor(Floor { seq: 1, main, recent: vec![far.participant] }));
+        self.far = Some(far);
+    }
+
+    /// 20 ms of whoever is far away.
+    pub(crate) fn far_moment(&mut self, now: Now) {
+        if let (Some(far), Some(link)) = (&mut self.far, self.link) {
+            far.moment(now, &mut self.links, link);
         }
     }
 
@@ -69,6 +90,10 @@ impl Neighbour {
                 if matches!(control.body, Body::Attach { .. }) {
                     let role = Body::Attached { role: Role::Head };
                     self.say(now, control.meeting, role);
+                }
+                if let (Body::Keyframe { encoding, .. }, Some(far)) = (&control.body, &mut self.far)
+                {
+                    far.wants_key(*encoding);
                 }
                 self.heard.push(control.body);
             }

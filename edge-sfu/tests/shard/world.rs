@@ -274,9 +274,16 @@ impl World {
         self.people[index].said.push(message);
     }
 
-    /// Sealed datagrams of the publisher, taken off the way: for those who want to hand them over themselves.
-    pub(crate) fn take_up(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
-        let media = |(socket, from, data)| (socket == Socket::Media).then_some((from, data));
-        std::mem::take(&mut self.up).into_iter().filter_map(media).collect()
+    /// Datagrams on their way to the edge, taken off it: for those who want to hand them over themselves.
+    pub(crate) fn take_up(&mut self) -> Vec<(Socket, SocketAddr, Vec<u8>)> {
+        std::mem::take(&mut self.up)
+    }
+
+    /// Who is far away sends 20 ms; the datagrams are on their way.
+    pub(crate) fn far_moment(&mut self) {
+        let Some(neighbour) = &mut self.neighbour else { return };
+        neighbour.far_moment(self.now);
+        let sent = neighbour.step(self.now);
+        self.up.extend(sent.into_iter().map(|data| (Socket::Relay, relay_addr(ORIGIN), data)));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::config::{NodeOptions, other_edges};
 use super::report::{Reports, debug_router};
-use crate::signalling::{SignalState, Sockets, signal_router};
+use crate::signalling::{SignalCounters, SignalState, Sockets, signal_router};
 use crate::token::Verifier;
 use anyhow::Context;
 use edge_sfu::peer::PeerConfig;
@@ -18,7 +18,7 @@ use relay_proto::{Epoch, MeetingId};
 use relay_proto::{NodeIdentity, NodeName};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -47,7 +47,7 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
     let mut shard = start_shard(&options, identity, instance)?;
     metrics.add_shard(options.name.clone(), shard.stats.clone());
 
-    let sockets = Sockets::default();
+    let sockets = Sockets::new(SignalCounters::new(&metrics)?);
     let (others, others_view) = watch::channel(Vec::new());
     let reports = Reports::new(&metrics)?;
     let shedding = Arc::new(AtomicBool::new(false));
@@ -56,15 +56,15 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
         sockets: sockets.clone(),
         verifier,
         shedding: shedding.clone(),
-        refused: Arc::new(AtomicU64::new(0)),
         others: others_view,
         stop: stop.clone(),
     };
     let router = signal_router(state)
-        .merge(operations_router(metrics, readiness.clone()))
+        .merge(operations_router(metrics.clone(), readiness.clone()))
         .merge(debug_router(reports.clone()))
         .merge(super::web::client_router(options.region.clone()));
     let http = HttpServer::start(&format!("edge {}", options.name), options.http, router).await?;
+    metrics.add_http(&http)?;
 
     let record = record(&options, &shard, instance)?;
     tracing::info!(node = %options.node, http = %http.addr(), media = %record.media, relay = %shard.relay_addr, "edge started");

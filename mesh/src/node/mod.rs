@@ -2,6 +2,7 @@
 
 mod config;
 mod edge;
+mod exported;
 mod load;
 mod origin;
 mod report;

@@ -50,20 +50,11 @@ pub async fn run_origin(
     })?;
     metrics.add_shard(options.name.clone(), shard.stats.clone());
     let reports = Reports::new(&metrics)?;
-    let router = operations_router(metrics, readiness.clone()).merge(debug_router(reports.clone()));
+    let router =
+        operations_router(metrics.clone(), readiness.clone()).merge(debug_router(reports.clone()));
     let http = HttpServer::start(&format!("origin {}", options.name), options.http, router).await?;
-    let record = NodeRecord {
-        id: options.node,
-        name: options.name.clone(),
-        role: Role::Origin,
-        region: options.region()?,
-        http_url: options.public_url.clone(),
-        signal_url: String::new(),
-        media: SocketAddr::new(options.relay_ip, 0),
-        relay: vec![SocketAddr::new(options.relay_ip, shard.relay_addr.port())],
-        instance,
-        capacity: options.capacity,
-    };
+    metrics.add_http(&http)?;
+    let record = record(&options, shard.relay_addr.port(), instance)?;
     tracing::info!(node = %options.node, http = %http.addr(), relay = %shard.relay_addr, "origin started");
 
     let outputs = shard.take_outputs();
@@ -91,6 +82,22 @@ pub async fn run_origin(
     http.stop().await;
     tokio::task::spawn_blocking(move || shard.join()).await??;
     ended
+}
+
+/// What the topology and the other nodes are told of this one.
+fn record(options: &NodeOptions, relay_port: u16, instance: u64) -> anyhow::Result<NodeRecord> {
+    Ok(NodeRecord {
+        id: options.node,
+        name: options.name.clone(),
+        role: Role::Origin,
+        region: options.region()?,
+        http_url: options.public_url.clone(),
+        signal_url: String::new(),
+        media: SocketAddr::new(options.relay_ip, 0),
+        relay: vec![SocketAddr::new(options.relay_ip, relay_port)],
+        instance,
+        capacity: options.capacity,
+    })
 }
 
 async fn pump(

@@ -1,12 +1,13 @@
 //! How the shard stands, as metrics and as JSON for those who look.
 
+use super::exported::Exported;
 use axum::Router;
 use axum::routing::get;
 use node_io::MailboxSender;
 use node_io::metrics::Metrics;
-use prometheus::{IntGauge, IntGaugeVec};
 use serde_json::{Value, json};
 use sfu_core::report::ShardReport;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,88 +18,19 @@ const EVERY: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 pub(super) struct Reports {
     last: Arc<Mutex<ShardReport>>,
-    gauges: Arc<Gauges>,
-}
-
-struct Gauges {
-    peers: IntGauge,
-    meetings: IntGauge,
-    hub: IntGaugeVec,
-    drops: IntGaugeVec,
-    links: IntGaugeVec,
-    flows: IntGaugeVec,
+    exported: Arc<Exported>,
 }
 
 impl Reports {
     pub(super) fn new(metrics: &Metrics) -> anyhow::Result<Self> {
-        let gauges = Gauges {
-            peers: metrics.int_gauge("mesh_peers", "Participants' peers")?,
-            meetings: metrics.int_gauge("mesh_meetings", "Meetings with a hub here")?,
-            hub: metrics.int_gauge_vec(
-                "mesh_hub_packets",
-                "Packets through hubs since the start, by way",
-                &["way"],
-            )?,
-            drops: metrics.int_gauge_vec(
-                "mesh_drops",
-                "Packets dropped since the start, by reason",
-                &["reason"],
-            )?,
-            links: metrics.int_gauge_vec(
-                "mesh_link",
-                "State and counters of relay links",
-                &["peer", "what"],
-            )?,
-            flows: metrics.int_gauge_vec(
-                "mesh_flows",
-                "Flows being sent over links",
-                &["peer", "kind"],
-            )?,
-        };
-        Ok(Self { last: Arc::default(), gauges: Arc::new(gauges) })
+        Ok(Self { last: Arc::default(), exported: Arc::new(Exported::new(metrics)?) })
     }
 
     /// Takes a new report.
     pub(super) fn set(&self, report: ShardReport) {
-        let g = &self.gauges;
-        g.peers.set(report.peers as i64);
-        g.meetings.set(report.meetings.len() as i64);
-        let c = &report.counters;
-        let ways = [
-            ("ingested", c.ingested),
-            ("forwarded", c.forwarded),
-            ("relayed", c.relayed),
-            ("resent", c.resent),
-            ("key_requests", c.key_requests),
-        ];
-        for (way, count) in ways {
-            g.hub.with_label_values(&[way]).set(count as i64);
-        }
-        for (reason, count) in c.drops.iter() {
-            g.drops.with_label_values(&[reason.label()]).set(count as i64);
-        }
-        for link in &report.links {
-            let peer = link.node.to_string();
-            let rtt = link.rtt.map_or(0, |rtt| rtt.as_micros() as i64);
-            let values = [
-                ("up", i64::from(link.up)),
-                ("rtt_us", rtt),
-                ("lost", link.counters.lost as i64),
-                ("packets_sent", link.counters.datagrams_sent as i64),
-                ("packets_received", link.counters.packets_received as i64),
-                ("queue_full", link.counters.queue_full as i64),
-                ("queue_late", link.counters.queue_late as i64),
-            ];
-            for (what, value) in values {
-                g.links.with_label_values(&[peer.as_str(), what]).set(value);
-            }
-        }
-        g.flows.reset();
-        for flow in &report.flows {
-            let kind = if flow.track.kind.is_audio() { "audio" } else { "video" };
-            g.flows.with_label_values(&[flow.node.to_string().as_str(), kind]).inc();
-        }
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = report;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        self.exported.set(&report, &last);
+        *last = report;
     }
 
     /// Participants (edge) or links (origin) now.
@@ -117,6 +49,8 @@ impl Reports {
             .filter(|(_, n)| *n > 0)
             .map(|(r, n)| (r.label().to_owned(), n.into()))
             .collect();
+        let relay: BTreeMap<_, _> = report.relay.refusals().into();
+        let refused: BTreeMap<_, _> = report.refused.by_reason().into();
         json!({
             "peers": report.peers,
             "members": report.members,
@@ -127,6 +61,8 @@ impl Reports {
                 "resent": report.counters.resent,
                 "keyRequests": report.counters.key_requests,
                 "drops": drops,
+                "relayRefused": relay,
+                "controlRefused": refused,
             },
             "meetings": report.meetings.iter().map(|m| json!({
                 "meeting": m.meeting, "main": m.main,

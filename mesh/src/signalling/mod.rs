@@ -1,7 +1,9 @@
 //! The WebSocket side of an edge: from a socket to its shard and back.
 
+mod counters;
 mod session;
 mod sockets;
 
+pub use counters::SignalCounters;
 pub use session::{SignalState, signal_router};
 pub use sockets::Sockets;

@@ -13,7 +13,7 @@ use futures_util::{SinkExt, StreamExt};
 use node_io::MailboxSender;
 use relay_proto::{Lane, MeetingId};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -36,8 +36,6 @@ pub struct SignalState {
     pub verifier: Arc<Verifier>,
     /// Set while the node takes no joins: over its budget, or draining.
     pub shedding: Arc<AtomicBool>,
-    /// Refused joins, for metrics.
-    pub refused: Arc<AtomicU64>,
     /// Other edges, by URL, for those who are refused.
     pub others: tokio::sync::watch::Receiver<Vec<String>>,
     /// Turns true when the node stops: upgraded sockets are not the HTTP server's to cut.
@@ -192,7 +190,11 @@ impl Session {
         sdp: String,
         publish: Vec<edge_sfu::signal::PublishLine>,
     ) -> bool {
-        let claims = match self.state.verifier.verify(token) {
+        let verified = self.state.verifier.verify(token);
+        if let Err(error) = &verified {
+            self.state.sockets.counters().token(error);
+        }
+        let claims = match verified {
             Ok(claims) => claims,
             Err(error @ TokenError::Key { .. }) => {
                 tracing::error!(%error, "token key unusable");
@@ -205,6 +207,7 @@ impl Session {
             Err(error) => return self.complain(ErrorCode::Token, &error.to_string(), true),
         };
         if !claims.grants.subscribe && !claims.grants.publish {
+            self.state.sockets.counters().grants_nothing();
             return self.complain(ErrorCode::Forbidden, "the token grants nothing", true);
         }
         if self.state.shedding.load(Ordering::Relaxed) {
@@ -227,7 +230,6 @@ impl Session {
     }
 
     fn refuse_busy(&mut self) -> bool {
-        self.state.refused.fetch_add(1, Ordering::Relaxed);
         let message = ServerMessage::Error {
             code: ErrorCode::Busy,
             message: "this edge is busy: try one of the others, or again in a moment".to_owned(),

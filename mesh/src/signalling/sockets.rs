@@ -1,5 +1,6 @@
 //! Which socket is whose: the control runtime's table of open WebSockets.
 
+use super::counters::SignalCounters;
 use edge_sfu::shard::SocketId;
 use edge_sfu::signal::ServerMessage;
 use std::collections::HashMap;
@@ -21,13 +22,25 @@ pub(super) enum Outgoing {
 }
 
 /// All open sockets of a node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Sockets {
+    counters: SignalCounters,
     next: Arc<AtomicU64>,
     table: Arc<Mutex<HashMap<SocketId, mpsc::Sender<Outgoing>>>>,
 }
 
 impl Sockets {
+    /// None yet.
+    #[must_use]
+    pub fn new(counters: SignalCounters) -> Self {
+        Self { counters, next: Arc::default(), table: Arc::default() }
+    }
+
+    /// What was counted of them.
+    pub(super) fn counters(&self) -> &SignalCounters {
+        &self.counters
+    }
+
     /// A number and a queue for a socket that has just opened.
     #[must_use]
     pub(super) fn open(&self) -> (SocketId, mpsc::Receiver<Outgoing>) {
@@ -57,6 +70,9 @@ impl Sockets {
     /// Queues a message for some sockets; it is encoded once. A socket that is too slow loses its place: its queue ends,
     /// and with it the socket.
     pub fn send(&self, ids: &[SocketId], message: &ServerMessage) {
+        if let ServerMessage::Error { code, .. } = message {
+            ids.iter().for_each(|_| self.counters.error(*code));
+        }
         let Ok(text) = serde_json::to_string(message) else { return };
         let text: Arc<str> = text.into();
         let mut table = self.lock();
@@ -65,6 +81,7 @@ impl Sockets {
                 .get(id)
                 .is_some_and(|queue| queue.try_send(Outgoing::Text(text.clone())).is_err());
             if slow {
+                self.counters.slow();
                 table.remove(id);
             }
         }

@@ -73,6 +73,11 @@ impl HttpServer {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// The same, for those who look again and again.
+    pub(crate) fn refused_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.refused)
+    }
+
     /// Tells `true` when the server is asked to stop: long-lived handlers (WebSockets) end themselves on it.
     #[must_use]
     pub fn stopping(&self) -> watch::Receiver<bool> {

@@ -112,7 +112,8 @@ async fn a_handler_knows_its_peer() {
 
 #[tokio::test]
 async fn a_connection_beyond_the_limit_is_closed_and_a_place_is_given_again() {
-    let router = operations_router(Metrics::new(&[]).unwrap(), Readiness::starting());
+    let metrics = Metrics::new(&[]).unwrap();
+    let router = operations_router(metrics.clone(), Readiness::starting());
     let server = HttpServer::start_limited("test", any_port(), router, 1).await.unwrap();
     let mut first = TcpStream::connect(server.addr()).await.unwrap();
     first.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -122,6 +123,8 @@ async fn a_connection_beyond_the_limit_is_closed_and_a_place_is_given_again() {
     let mut second = TcpStream::connect(server.addr()).await.unwrap();
     assert!(matches!(second.read(&mut buffer).await, Ok(0) | Err(_)), "closed at once");
     assert_eq!(server.refused(), 1);
+    metrics.add_http(&server).unwrap();
+    assert!(metrics.render().contains("mesh_http_refused_total 1"), "{}", metrics.render());
     drop(first);
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
     loop {

@@ -14,7 +14,7 @@ use crate::fence::EpochFence;
 use crate::ids::{FlowId, Lane, NodeId};
 use crate::limits::{FEATURE_SHIM, LINKS_MAX};
 pub use crate::links_api::{
-    DownReason, LinkCounters, LinkDrop, LinkEvent, LinkId, LinkInfo, LinkInput,
+    DownReason, LinkCounters, LinkDrop, LinkEvent, LinkId, LinkInfo, LinkInput, LinksStats,
 };
 use crate::machine::{Machine, Outbox, Progress};
 use crate::session::LocalNode;
@@ -78,19 +78,6 @@ pub enum LinksError {
     /// The certificate, key or CA is not usable.
     #[error("identity of this node: {0}")]
     Identity(String),
-}
-
-/// What was counted over all links of a shard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LinksStats {
-    /// Inbound connections refused after the handshake: identity, trust domain, channel.
-    pub refused: u64,
-    /// Inbound connections refused because of [`LINKS_MAX`].
-    pub full: u64,
-    /// QUIC connections now, closing ones included.
-    pub connections: usize,
-    /// Links now.
-    pub links: usize,
 }
 
 /// All relay links of one shard.
@@ -252,8 +239,17 @@ impl Links {
     /// What was counted over all links.
     #[must_use]
     pub fn stats(&self) -> LinksStats {
-        let links = self.by_peer.len();
-        LinksStats { connections: self.transport.open(), links, ..self.stats }
+        let turned = self.transport.turned();
+        LinksStats {
+            strays: turned.strays,
+            crowded: turned.crowded,
+            retried: turned.retried,
+            unreadable: turned.unreadable,
+            handshakes: turned.handshakes,
+            connections: self.transport.open(),
+            links: self.by_peer.len(),
+            ..self.stats
+        }
     }
 
     fn id_of(&self, index: u32) -> LinkId {

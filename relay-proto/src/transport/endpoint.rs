@@ -4,7 +4,7 @@ use super::channel::Channel;
 use super::conn::{CloseCode, Conn, ConnEvent};
 use super::settings::Settings;
 use crate::limits::{CONNECTIONS_MAX, HALF_OPEN_MAX, HALF_OPEN_RETRY};
-use crate::machine::{Net, Progress, SLICE_DATAGRAMS, Socket};
+use crate::machine::{DATAGRAM_BYTES_MAX, Net, Progress, SLICE_DATAGRAMS, Socket};
 use crate::time::Now;
 use bytes::{Bytes, BytesMut};
 use quinn_proto::{
@@ -16,6 +16,10 @@ use std::time::Instant;
 
 /// Segments of one transmit; quinn's own driver uses as many.
 const SEGMENTS: usize = 10;
+/// Memory that received datagrams are copied into, again and again: the largest one, and small ones beside it. What quinn
+/// keeps of a datagram (a piece of a stream that came too early) holds on to so much at most.
+const RECEIVED_BYTES: usize = 2 * 1024;
+const _: () = assert!(RECEIVED_BYTES >= DATAGRAM_BYTES_MAX);
 
 /// Handle of a connection; reused once it is gone.
 pub(crate) type ConnKey = usize;
@@ -40,6 +44,16 @@ impl Side {
     }
 }
 
+/// What came through the socket and came to nothing, before a link could count it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Turned {
+    pub(crate) strays: u64,
+    pub(crate) crowded: u64,
+    pub(crate) retried: u64,
+    pub(crate) unreadable: u64,
+    pub(crate) handshakes: u64,
+}
+
 /// The endpoint and its connections.
 pub(crate) struct Transport {
     endpoint: Endpoint,
@@ -51,6 +65,9 @@ pub(crate) struct Transport {
     dirty: VecDeque<ConnKey>,
     events: VecDeque<(ConnKey, ConnEvent)>,
     scratch: Vec<u8>,
+    /// Received datagrams are copied here and split off; the memory comes back when quinn is done with them.
+    received: BytesMut,
+    turned: Turned,
     /// When something last became dirty: the deadline until it is flushed.
     touched: Option<Instant>,
 }
@@ -74,6 +91,8 @@ impl Transport {
             dirty: VecDeque::new(),
             events: VecDeque::new(),
             scratch: Vec::with_capacity(SLICE_DATAGRAMS * 1_500),
+            received: BytesMut::new(),
+            turned: Turned::default(),
             touched: None,
         }
     }
@@ -119,7 +138,11 @@ impl Transport {
     ) {
         self.scratch.clear();
         let ecn = EcnCodepoint::from_bits(ecn);
-        let data = BytesMut::from(data);
+        if self.received.capacity() < data.len() {
+            self.received.reserve(RECEIVED_BYTES.max(data.len()));
+        }
+        self.received.extend_from_slice(data);
+        let data = self.received.split();
         match self.endpoint.handle(now.mono, from, None, ecn, data, &mut self.scratch) {
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                 if let Some(conn) = self.get_mut(handle.0) {
@@ -128,16 +151,22 @@ impl Transport {
                 }
             }
             Some(DatagramEvent::NewConnection(incoming)) => self.accept(now, incoming, net),
-            Some(DatagramEvent::Response(transmit)) => write(net, &transmit, &self.scratch),
-            None => {}
+            // Another version, or a connection that is long gone: answered, and nothing is kept.
+            Some(DatagramEvent::Response(transmit)) => {
+                self.turned.strays += 1;
+                write(net, &transmit, &self.scratch);
+            }
+            None => self.turned.strays += 1,
         }
     }
 
     fn accept(&mut self, now: Now, incoming: Incoming, net: &mut Net) {
         self.scratch.clear();
         if self.half_open >= HALF_OPEN_MAX || self.open >= CONNECTIONS_MAX {
+            self.turned.crowded += 1;
             self.endpoint.ignore(incoming);
         } else if self.half_open >= HALF_OPEN_RETRY && incoming.may_retry() {
+            self.turned.retried += 1;
             if let Ok(transmit) = self.endpoint.retry(incoming, &mut self.scratch) {
                 write(net, &transmit, &self.scratch);
             }
@@ -147,6 +176,7 @@ impl Transport {
                     self.insert(now, handle, Conn::new(quinn, Side::Accepted, None))
                 }
                 Err(error) => {
+                    self.turned.unreadable += 1;
                     if let Some(transmit) = error.response {
                         write(net, &transmit, &self.scratch);
                     }
@@ -185,6 +215,7 @@ impl Transport {
         conn.timer = conn.quinn.poll_timeout();
         if was_half_open && (conn.connected || drained) {
             self.half_open -= 1;
+            self.turned.handshakes += u64::from(!conn.connected);
         }
         if drained {
             self.conns[key] = None;
@@ -278,6 +309,11 @@ impl Transport {
     /// Connections that exist, closing ones included.
     pub(crate) fn open(&self) -> usize {
         self.open
+    }
+
+    /// What came to nothing so far.
+    pub(crate) fn turned(&self) -> Turned {
+        self.turned
     }
 }
 

@@ -73,6 +73,7 @@ fn a_server_does_not_accept_a_stranger() {
     world.until(A, 5_000, failed).expect("a reason");
     world.run_ms(2_000);
     assert!(!world.nodes.iter().any(|n| n.events.iter().any(|e| up(e).is_some())));
+    assert!(world.links(B).stats().handshakes > 0, "{:?}", world.links(B).stats());
 }
 
 #[test]

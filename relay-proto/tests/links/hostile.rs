@@ -15,7 +15,12 @@ fn garbage_changes_nothing() {
     let samples: Vec<Vec<u8>> = world.capture(A, 50);
     world.run_ms(500);
     world.take(B);
-    let before = (world.links(B).stats(), world.links(B).info(b).map(|i| (i.up, i.suspect)));
+    let kept = |world: &World| {
+        let stats = world.links(B).stats();
+        let up = world.links(B).info(b).map(|i| (i.up, i.suspect));
+        (stats.refused, stats.full, stats.handshakes, stats.connections, stats.links, up)
+    };
+    let (before, counted) = (kept(&world), world.links(B).stats());
     let mut rng = StdRng::seed_from_u64(1);
     for round in 0..100_000_u32 {
         let mut bytes = samples[rng.random_range(0..samples.len())].clone();
@@ -50,8 +55,12 @@ fn garbage_changes_nothing() {
     }
     world.run_ms(100);
     assert_eq!(world.take(B), [], "nothing is told");
-    let after = (world.links(B).stats(), world.links(B).info(b).map(|i| (i.up, i.suspect)));
-    assert_eq!(before, after);
+    assert_eq!(before, kept(&world));
+    let now = world.links(B).stats();
+    let strays = now.strays - counted.strays;
+    println!("100000 datagrams of garbage: {now:?}");
+    // What was cut or made up belongs to nobody; what was spoiled in one bit mostly still reaches its connection.
+    assert!(strays >= 40_000, "{now:?}");
     world.send(A, a, 1, &VIDEO, &rtp(1, 500));
     world.run_ms(100);
     assert!(

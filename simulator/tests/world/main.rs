@@ -6,6 +6,7 @@
 mod determinism;
 mod floor;
 mod harness;
+mod head;
 mod outage;
 mod regions;
 mod scenarios;

@@ -18,6 +18,11 @@ const LASTS: Duration = Duration::from_secs(4);
 /// An answer, or the end of a socket, comes within this time.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// Refused tokens by reason.
+const TOKENS: &str = "mesh_tokens_refused_total";
+/// Errors told to clients, by code.
+const ERRORS: &str = "mesh_signal_errors_total";
+
 /// What a socket is told, and what it is answered.
 fn malformed() -> Vec<String> {
     let deep = "[".repeat(50_000);
@@ -100,12 +105,18 @@ async fn has_no_offer(edge: String, token: String) {
 /// Many sockets at once, many times.
 pub(crate) fn signalling(siege: &Siege) {
     let (stage, edge) = siege.edge();
-    let (began, mut sockets) = (Instant::now(), 0);
+    let before = siege.counted(ERRORS, "code");
+    let (began, mut storms) = (Instant::now(), 0);
     while began.elapsed() < LASTS {
         storm(stage, edge);
-        sockets += SOCKETS * 6;
+        storms += SOCKETS as u64;
     }
-    println!("bad signalling: {sockets} sockets in {:.1?}", began.elapsed());
+    println!("bad signalling: {} sockets in {:.1?}", storms * 6, began.elapsed());
+    let after = siege.counted(ERRORS, "code");
+    // By each of a storm's sockets: 8 malformed and one that is not text, 3 out of order, 4 without an offer.
+    for (code, each) in [("malformed", 9), ("out_of_order", 3), ("sdp", 4)] {
+        assert_eq!(after[code] - before[code], each * storms, "{code}: {before:?} {after:?}");
+    }
 }
 
 fn storm(stage: &Stage, edge: &NodeInfo) {
@@ -127,7 +138,9 @@ fn storm(stage: &Stage, edge: &NodeInfo) {
 }
 
 /// Wrong, expired and foreign tokens.
-pub(crate) fn tokens(stage: &Stage, edge: &NodeInfo) {
+pub(crate) fn tokens(siege: &Siege) {
+    let (stage, edge) = siege.edge();
+    let before = siege.counted(TOKENS, "reason");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a date after 1970");
     let (private, _) = generate_keys().expect("a key");
     let stranger = Issuer::from_pem(private.as_bytes()).expect("an issuer");
@@ -146,21 +159,24 @@ pub(crate) fn tokens(stage: &Stage, edge: &NodeInfo) {
     let middle = changed.len() / 2;
     changed[middle] = if changed[middle] == b'A' { b'B' } else { b'A' };
     let refused = [
-        ("of a stranger", sign(&stranger, &claims(AUDIENCE, later))),
-        ("expired", sign(own, &claims(AUDIENCE, earlier))),
-        ("for another audience", sign(own, &claims("another", later))),
-        ("changed", String::from_utf8(changed).expect("text")),
-        ("empty", String::new()),
-        ("too long", "x".repeat(5_000)),
+        ("of a stranger", "signature", sign(&stranger, &claims(AUDIENCE, later))),
+        ("expired", "expired", sign(own, &claims(AUDIENCE, earlier))),
+        ("for another audience", "audience", sign(own, &claims("another", later))),
+        ("changed", "signature", String::from_utf8(changed).expect("text")),
+        ("empty", "malformed", String::new()),
+        ("too long", "too_long", "x".repeat(5_000)),
     ];
-    for (what, token) in refused {
+    let mut counted = before;
+    for (what, reason, token) in refused {
+        *counted.entry(reason.to_owned()).or_default() += 1;
         let refusal = stage.fleet.try_join(&edge.url, &token, Spec::listener("stranger"));
         let text = refusal.err().map(|e| e.to_string()).unwrap_or_default();
         assert!(text.starts_with("Token: "), "a token {what}: {text:?}");
+        assert_eq!(siege.counted(TOKENS, "reason"), counted, "a token {what}");
     }
     let nowhere = Claims { meeting: MeetingId(1), ..claims(AUDIENCE, later) };
     let refusal = stage.fleet.try_join(&edge.url, &sign(own, &nowhere), Spec::listener("lost"));
     let text = refusal.err().map(|e| e.to_string()).unwrap_or_default();
     assert!(text.starts_with("NoMeeting: "), "no such meeting: {text:?}");
-    println!("7 tokens refused, each with its reason");
+    println!("7 tokens refused, each with its reason; counted {counted:?}");
 }

@@ -1,0 +1,16 @@
+//! One shard of an origin, whole, over real links, in memory and virtual time.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
+
+mod demand;
+mod edge;
+mod epochs;
+#[path = "../../../edge-sfu/tests/shard/far.rs"]
+#[allow(unreachable_pub, dead_code, reason = "shared with the tests of edge-sfu")]
+mod far;
+mod full;
+mod heads;
+mod no_alloc;
+mod roster;
+mod world;
