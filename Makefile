@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 NPM ?= npm
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 PAGE := web/client/dist/index.html
 PAGE_SOURCES := $(shell find web/client/src web/client/public web/client/index.html web/sdk/src -type f 2>/dev/null) \
 	web/package-lock.json web/client/package.json web/sdk/package.json
@@ -10,7 +11,7 @@ PAGE_SOURCES := $(shell find web/client/src web/client/public web/client/index.h
 
 # A whole mesh on this machine: three regions, their distances emulated, links to join printed. ARGS="--http-base 9080" and so on.
 demo: build
-	@target/release/mesh dev $(ARGS)
+	@$(TARGET)/release/mesh dev $(ARGS)
 
 # The client page, embedded into the binary by the next build.
 web: $(PAGE)

@@ -261,6 +261,10 @@ impl Machine for OriginShard {
     }
 
     fn flush(&mut self, now: Now, out: &mut Outbox<OriginOutput>) -> Progress {
+        let mut io = OriginIo { relay: &mut self.relay, net: &mut out.net };
+        if self.meetings.flush_voices(now, &mut io) == Progress::More {
+            return Progress::More;
+        }
         while let Some(key) = self.meetings.next_dirty() {
             if self.flush_meeting(now, key, &mut out.net) == Progress::More {
                 return Progress::More;
