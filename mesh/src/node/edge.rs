@@ -57,13 +57,13 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
         verifier,
         shedding: shedding.clone(),
         refused: Arc::new(AtomicU64::new(0)),
-        others: others_view,
+        others: others_view.clone(),
         stop: stop.clone(),
     };
     let router = signal_router(state)
         .merge(operations_router(metrics, readiness.clone()))
         .merge(debug_router(reports.clone()))
-        .merge(super::web::client_router(options.region.clone()));
+        .merge(super::web::client_router(options.region.clone(), others_view));
     let http = HttpServer::start(&format!("edge {}", options.name), options.http, router).await?;
 
     let record = record(&options, &shard, instance)?;

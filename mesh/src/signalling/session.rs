@@ -21,6 +21,8 @@ use tokio::time::Instant;
 const JOIN_WITHIN: Duration = Duration::from_secs(10);
 /// Bad messages before a socket is closed.
 const COMPLAINTS_MAX: u32 = 8;
+/// Other edges that a refusal names: the nearest, so that a crowd does not try the whole mesh.
+const EDGES_NAMED_MAX: usize = 3;
 /// Messages a second, and at once: a layout change and a ping a second leave room for a person's clicks.
 const MESSAGES_PER_SECOND: f64 = 20.0;
 const MESSAGES_BURST: f64 = 60.0;
@@ -233,7 +235,7 @@ impl Session {
             message: "this edge is busy: try one of the others, or again in a moment".to_owned(),
             fatal: true,
             retry_after_ms: Some(2_000),
-            edges: self.state.others.borrow().clone(),
+            edges: self.state.others.borrow().iter().take(EDGES_NAMED_MAX).cloned().collect(),
         };
         self.state.sockets.send(&[self.id], &message);
         false
