@@ -54,9 +54,9 @@ test("720p alone, without simulcast, is seen at 1280x720", { timeout: 60_000 }, 
 
 test("muting, a camera that goes off, and leaving are seen by the others", { timeout: 90_000 }, async () => {
   const [ada, eva, lin] = await meet([
-    { name: "Ada", colour: "red", region: "us-east-1" },
-    { name: "Eva", colour: "green", region: "eu-west-1", media: { turns: [] } },
-    { name: "Lin", colour: "blue", region: "ap-southeast-1", media: { turns: [] } },
+    { name: "Ada", colour: "red", region: "us-east-1", media: { portrait: true } },
+    { name: "Eva", colour: "green", region: "eu-west-1", media: { turns: [], portrait: true } },
+    { name: "Lin", colour: "blue", region: "ap-southeast-1", media: { turns: [], portrait: true } },
   ]);
   const id = await ada.id();
   for (const other of [eva, lin]) {
@@ -110,8 +110,8 @@ test("two edges of one region see and hear each other", { timeout: 60_000 }, asy
 test("the form, and what a wrong invitation is told", { timeout: 40_000 }, async () => {
   const meeting = await mesh.meeting();
   const link = mesh.linkOf(meeting, "us-east-1");
-  const form = await participant(browser, link, { name: "Ada Lovelace", colour: "red", join: false });
-  await form.page.waitForSelector("[data-testid=join-button]");
+  const form = await participant(browser, link, { name: "Ada Lovelace", colour: "red", media: { portrait: true }, join: false });
+  await form.page.waitForSelector('[data-testid=preview][data-camera="live"]');
   await form.shot(join(SHOTS, "join-form.png"));
   await form.close();
   const [head, , signature] = meeting.token.split(".");

@@ -14,6 +14,7 @@ export class MeshError extends Error {
   override readonly name = "MeshError";
 
   constructor(
+    /** What kind of failure this is. */
     readonly code: MeshErrorCode,
     message: string,
     /** When to try again, if the server said so. */

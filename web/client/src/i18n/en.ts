@@ -24,6 +24,7 @@ export const en = {
     preview: "Your camera picture",
     starting: "Starting…",
     cameraOff: "Your camera is off",
+    noPicture: "No camera picture",
     micOff: "Your microphone is off",
     turnMicOn: "Turn the microphone on",
     turnMicOff: "Turn the microphone off",
@@ -144,7 +145,7 @@ export const en = {
   settings: {
     title: "Settings",
     theme: "Colours",
-    system: "As the system",
+    system: "System",
     light: "Light",
     dark: "Dark",
     language: "Language",
