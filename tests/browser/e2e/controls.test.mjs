@@ -99,7 +99,7 @@ test("a device that is missing is named, and the other one is used", { timeout: 
   const id = await page.evaluate(() => window.mesh.meeting.participantId);
   await says(lin.page, `member-${id}`, "no camera");
   await page.click(by("mute-camera"));
-  await says(page, "error", "No microphone or camera was found");
+  await says(page, "error", "No camera was found. Connect one and try again.");
   await page.close();
   await lin.close();
 });

@@ -32,6 +32,8 @@ export class Store {
   readonly link = parseMeetingLink(location.href);
   phase = $state<"form" | "joining" | "meeting" | "ended">("form");
   error = $state<MeshError | undefined>();
+  /** The source that `error` is about, where it is about one. */
+  #culprit: "mic" | "camera" | undefined;
   endReason = $state("");
   state = $state<MeetingState>("connecting");
   /** Which try of a reconnect this is. */
@@ -74,6 +76,7 @@ export class Store {
     if (!token || this.phase === "joining") return;
     this.phase = "joining";
     this.error = undefined;
+    this.#culprit = undefined;
     this.#name = name;
     try {
       this.#follow(await Mesh.join({ url: signalUrl, token, name, media, simulcast, maxBitrateBps }));
@@ -96,14 +99,14 @@ export class Store {
 
   /** Mutes or unmutes. */
   async toggle(kind: "mic" | "camera"): Promise<void> {
-    await this.#attempt(async (meeting) => meeting.setMuted(kind, !meeting.isMuted(kind)));
+    await this.#attempt(async (meeting) => meeting.setMuted(kind, !meeting.isMuted(kind)), kind);
   }
 
   /** Takes another device. */
   async useDevice(kind: "mic" | "camera", deviceId: string): Promise<void> {
     const more = kind === "mic" && this.processing !== true ? this.processing : {};
     prefs.keepSource(kind, prefs.source(kind).on, deviceId);
-    await this.#attempt((meeting) => meeting.setDevice(kind, { ...more, deviceId: { exact: deviceId } }));
+    await this.#attempt((meeting) => meeting.setDevice(kind, { ...more, deviceId: { exact: deviceId } }), kind);
   }
 
   /** Starts or stops sharing the screen. */
@@ -159,6 +162,7 @@ export class Store {
 
   /** A failure as a sentence in the language of the page. */
   say(error: MeshError): string {
+    if (error.problem && this.#culprit) return locale.t.problems[this.#culprit][error.problem];
     return locale.t.errors[error.code] ?? error.message;
   }
 
@@ -166,8 +170,9 @@ export class Store {
     this.meeting?.setLayout({ pin: this.pinned, strip: this.#strip });
   }
 
-  async #attempt(action: (meeting: Meeting) => Promise<void>): Promise<void> {
+  async #attempt(action: (meeting: Meeting) => Promise<void>, culprit?: "mic" | "camera"): Promise<void> {
     if (!this.meeting) return;
+    this.#culprit = culprit;
     try {
       this.error = undefined;
       await action(this.meeting);
@@ -198,7 +203,10 @@ export class Store {
     meeting.on("muted", ({ kind, muted }) => this.#muted(kind, muted));
     meeting.on("reconnecting", ({ attempt }) => (this.attempt = attempt));
     meeting.on("state", (state) => this.#state(meeting, state));
-    meeting.on("error", (error) => (this.error = error));
+    meeting.on("error", (error) => {
+      this.#culprit = undefined;
+      this.error = error;
+    });
     meeting.on("ended", ({ reason }) => {
       this.endReason = reason;
       this.phase = "ended";
