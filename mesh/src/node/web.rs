@@ -52,10 +52,12 @@ fn index(region: &str, edges: &[String]) -> Response {
 fn policy(edges: &[String]) -> String {
     // One of them with a stranger's characters would change the policy of all.
     let plain = |url: &&String| {
-        url.starts_with("http") && url.chars().all(|c| c.is_ascii_alphanumeric() || ":/.-_[]".contains(c))
+        url.starts_with("http")
+            && url.chars().all(|c| c.is_ascii_alphanumeric() || ":/.-_[]".contains(c))
     };
     let named = edges.iter().filter(plain).take(EDGES_ALLOWED_MAX);
-    let sockets: String = named.map(|url| format!(" {url} {}", url.replacen("http", "ws", 1))).collect();
+    let sockets: String =
+        named.map(|url| format!(" {url} {}", url.replacen("http", "ws", 1))).collect();
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; \
          connect-src 'self'{sockets}; object-src 'none'; base-uri 'none'; form-action 'none'; \
@@ -106,7 +108,8 @@ mod tests {
 
     #[test]
     fn the_policy_fits_a_header() {
-        let edges: Vec<_> = (0..1_000).map(|i| format!("https://edge-{i:04}.{}", "x".repeat(40))).collect();
+        let edges: Vec<_> =
+            (0..1_000).map(|i| format!("https://edge-{i:04}.{}", "x".repeat(40))).collect();
         assert!(policy(&edges).len() < 8 * 1024);
     }
 }
