@@ -105,7 +105,8 @@ impl NodeOptions {
     }
 }
 
-/// The other edges that may take a join, by URL: those of the own region first.
+/// The other edges that may take a join, by URL: those of the own region first. All of them: the page may only talk to edges
+/// that its policy names.
 #[must_use]
 pub(super) fn other_edges(view: &TopologyView, own: NodeId, region: &str) -> Vec<String> {
     let usable = |n: &&std::sync::Arc<topology::model::Node>| {
@@ -113,5 +114,5 @@ pub(super) fn other_edges(view: &TopologyView, own: NodeId, region: &str) -> Vec
     };
     let mut edges: Vec<_> = view.nodes.values().filter(usable).collect();
     edges.sort_by_key(|n| n.record.region.as_str() != region);
-    edges.iter().take(3).map(|n| n.record.http_url.clone()).collect()
+    edges.iter().map(|n| n.record.http_url.clone()).collect()
 }

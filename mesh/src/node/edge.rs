@@ -56,13 +56,13 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
         sockets: sockets.clone(),
         verifier,
         shedding: shedding.clone(),
-        others: others_view,
+        others: others_view.clone(),
         stop: stop.clone(),
     };
     let router = signal_router(state)
         .merge(operations_router(metrics.clone(), readiness.clone()))
         .merge(debug_router(reports.clone()))
-        .merge(super::web::client_router(options.region.clone()));
+        .merge(super::web::client_router(options.region.clone(), others_view));
     let http = HttpServer::start(&format!("edge {}", options.name), options.http, router).await?;
     metrics.add_http(&http)?;
 

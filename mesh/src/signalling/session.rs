@@ -21,6 +21,8 @@ use tokio::time::Instant;
 const JOIN_WITHIN: Duration = Duration::from_secs(10);
 /// Bad messages before a socket is closed.
 const COMPLAINTS_MAX: u32 = 8;
+/// Other edges that a participant is told of: the nearest, so that a crowd does not try the whole mesh.
+const EDGES_NAMED_MAX: usize = 3;
 /// Messages a second, and at once: a layout change and a ping a second leave room for a person's clicks.
 const MESSAGES_PER_SECOND: f64 = 20.0;
 const MESSAGES_BURST: f64 = 60.0;
@@ -36,7 +38,7 @@ pub struct SignalState {
     pub verifier: Arc<Verifier>,
     /// Set while the node takes no joins: over its budget, or draining.
     pub shedding: Arc<AtomicBool>,
-    /// Other edges, by URL, for those who are refused.
+    /// Other edges, by URL, for those who are refused, and for all when this one is gone.
     pub others: tokio::sync::watch::Receiver<Vec<String>>,
     /// Turns true when the node stops: upgraded sockets are not the HTTP server's to cut.
     pub stop: tokio::sync::watch::Receiver<bool>,
@@ -226,7 +228,13 @@ impl Session {
             return self.refuse_busy();
         }
         self.joined = Some(claims.meeting);
+        self.state.sockets.send(&[self.id], &ServerMessage::Edges { edges: self.others() });
         true
+    }
+
+    /// Other edges, the nearest first.
+    fn others(&self) -> Vec<String> {
+        self.state.others.borrow().iter().take(EDGES_NAMED_MAX).cloned().collect()
     }
 
     fn refuse_busy(&mut self) -> bool {
@@ -235,7 +243,7 @@ impl Session {
             message: "this edge is busy: try one of the others, or again in a moment".to_owned(),
             fatal: true,
             retry_after_ms: Some(2_000),
-            edges: self.state.others.borrow().clone(),
+            edges: self.others(),
         };
         self.state.sockets.send(&[self.id], &message);
         false

@@ -55,7 +55,7 @@ async function open({ name, colour, region }, index) {
   const fakeAudio = await writeAudio(join(folder, `${colour}.wav`), { hz: TONES[colour], turns });
   const browser = await launch({ fakeVideo, fakeAudio });
   browsers.push(browser);
-  const each = await participant(browser, mesh.link(region), { name, join: false });
+  const each = await participant(browser, mesh.link(region), { name, join: false, page: { preview: 0 } });
   all[index] = Object.assign(each, { colour, region });
 }
 

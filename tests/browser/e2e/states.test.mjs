@@ -54,9 +54,9 @@ test("720p alone, without simulcast, is seen at 1280x720", { timeout: 60_000 }, 
 
 test("muting, a camera that goes off, and leaving are seen by the others", { timeout: 90_000 }, async () => {
   const [ada, eva, lin] = await meet([
-    { name: "Ada", colour: "red", region: "us-east-1" },
-    { name: "Eva", colour: "green", region: "eu-west-1", media: { turns: [] } },
-    { name: "Lin", colour: "blue", region: "ap-southeast-1", media: { turns: [] } },
+    { name: "Ada", colour: "red", region: "us-east-1", media: { portrait: true } },
+    { name: "Eva", colour: "green", region: "eu-west-1", media: { turns: [], portrait: true } },
+    { name: "Lin", colour: "blue", region: "ap-southeast-1", media: { turns: [], portrait: true } },
   ]);
   const id = await ada.id();
   for (const other of [eva, lin]) {
@@ -110,8 +110,8 @@ test("two edges of one region see and hear each other", { timeout: 60_000 }, asy
 test("the form, and what a wrong invitation is told", { timeout: 40_000 }, async () => {
   const meeting = await mesh.meeting();
   const link = mesh.linkOf(meeting, "us-east-1");
-  const form = await participant(browser, link, { name: "Ada Lovelace", colour: "red", join: false });
-  await form.page.waitForSelector("[data-testid=join-button]");
+  const form = await participant(browser, link, { name: "Ada Lovelace", colour: "red", media: { portrait: true }, join: false });
+  await form.page.waitForSelector('[data-testid=preview][data-camera="live"]');
   await form.shot(join(SHOTS, "join-form.png"));
   await form.close();
   const [head, , signature] = meeting.token.split(".");
@@ -146,12 +146,21 @@ test("a dead origin and a dead edge are told, and do not hang the page", { timeo
   await gone(lin.page, "error");
   await lin.untilHeard("red", { timeoutMs: 15_000 });
   await lin.untilMain("red", 10_000);
+  const node = () => lin.page.evaluate(() => window.mesh.meeting.node);
   await mesh.kill("ap-southeast-1-edge-1");
+  const killed = Date.now();
   await lin.page.waitForSelector('[data-testid=state][data-state="reconnecting"]', { timeout: 15_000 });
-  await says(lin.page, "banner", "Reconnecting");
+  await lin.page.waitForSelector('[data-testid=state][data-state="connected"]', { timeout: 15_000 });
+  say(`the edge dies: at another one, ${await node()}, after ${Date.now() - killed} ms`);
+  assert.notEqual(await node(), "ap-southeast-1-edge-1");
+  await lin.untilHeard("red", { timeoutMs: 15_000 });
+  await lin.untilMain("red", 10_000);
+  const edges = ["us-east-1-edge-1", "eu-west-1-edge-1", "eu-west-1-edge-2"];
+  for (const edge of edges) await mesh.kill(edge);
+  for (const each of [ada, lin]) await says(each.page, "banner", "Reconnecting");
   await lin.shot(join(SHOTS, "reconnecting.png"));
-  await mesh.start("ap-southeast-1-edge-1");
-  await lin.page.waitForSelector('[data-testid=state][data-state="connected"]', { timeout: 30_000 });
+  for (const edge of [...edges, "ap-southeast-1-edge-1"]) await mesh.start(edge);
+  for (const each of [ada, lin]) await each.page.waitForSelector('[data-testid=state][data-state="connected"]', { timeout: 30_000 });
   await lin.untilHeard("red", { timeoutMs: 20_000 });
   await ada.close();
   await lin.close();

@@ -13,6 +13,8 @@ import { CELLS, COLOURS, COUNTER_BITS, ROW, TONES } from "./code.mjs";
  * @param {number} [options.loopSeconds] the turns start anew after this long
  * @param {number} [options.flashEveryMs] flash-and-beep: white picture and tone, once in this long
  * @param {number} [options.flashMs] for so long; the floor goes to nobody who speaks for less than 180 ms
+ * @param {boolean} [options.portrait] somebody of that colour instead of a plain one, and no frame counter: for pictures of pages
+ * @param {string} [options.screen] colour of a shared screen: a page of text behind `getDisplayMedia`
  * @param {number} [options.fps]
  * @param {number} [options.width]
  * @param {number} [options.height]
@@ -27,6 +29,8 @@ export async function inPageMedia(page, options) {
     loopSeconds: 0,
     flashEveryMs: 0,
     flashMs: 100,
+    portrait: false,
+    screenRgb: COLOURS[options.screen ?? "grey"],
     hz: TONES[colour],
     rgb: COLOURS[colour],
     CELLS,
@@ -106,12 +110,57 @@ function install(o) {
     const [r, g, b] = flash ? [255, 255, 255] : o.rgb;
     ctx.fillStyle = `rgb(${r} ${g} ${b})`;
     ctx.fillRect(0, 0, o.width, o.height);
+    if (o.portrait && !flash) return portrait(ctx, frame);
     const bits = Array.from({ length: o.COUNTER_BITS }, (_, i) => ((frame >> i) & 1) === 1);
     const cells = [true, false, ...bits, bits.filter(Boolean).length % 2 === 1, true];
     cells.forEach((white, i) => {
       ctx.fillStyle = white ? "#fff" : "#000";
       ctx.fillRect((i * o.width) / o.CELLS, 0, o.width / o.CELLS + 1, o.height * o.ROW);
     });
+  }
+
+  /** Head and shoulders in the colour, in front of a wall; the probe looks at the middle, and there is the colour. */
+  function portrait(ctx, frame) {
+    const [w, h] = [o.width, o.height];
+    const shade = (by) => `rgb(${o.rgb.map((value) => Math.round(value * by)).join(" ")})`;
+    const wall = ctx.createLinearGradient(0, 0, w, h);
+    wall.addColorStop(0, shade(0.55));
+    wall.addColorStop(1, shade(0.2));
+    ctx.fillStyle = wall;
+    ctx.fillRect(0, 0, w, h);
+    const sway = Math.sin(frame / 9) * w * 0.006;
+    ctx.fillStyle = shade(1);
+    ctx.beginPath();
+    ctx.ellipse(w / 2 + sway, h * 1.08, w * 0.27, h * 0.42, 0, 0, 7);
+    ctx.rect(w / 2 - w * 0.05 + sway, h * 0.5, w * 0.1, h * 0.2);
+    ctx.fill();
+    ctx.beginPath();
+    ctx.ellipse(w / 2 + sway, h * 0.4, h * 0.17, h * 0.21, 0, 0, 7);
+    ctx.fill();
+  }
+
+  /** A page with a title and lines of text, the middle in the colour. */
+  function screenTrack() {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 1280, height: 720 });
+    const ctx = canvas.getContext("2d");
+    const track = canvas.captureStream(0).getVideoTracks()[0];
+    let frame = 0;
+    const timer = setInterval(() => {
+      if (track.readyState === "ended") clearInterval(timer);
+      ctx.fillStyle = "#fdfdf8";
+      ctx.fillRect(0, 0, 1280, 720);
+      ctx.fillStyle = "#20242c";
+      ctx.font = "bold 54px sans-serif";
+      ctx.fillText("Round trips, third quarter", 90, 130);
+      ctx.font = "26px sans-serif";
+      ["us-east-1 to eu-west-1", "eu-west-1 to ap-southeast-1", "ap-southeast-1 to us-east-1"].forEach((line, i) => ctx.fillText(line, 90, 215 + 44 * i));
+      ctx.fillStyle = `rgb(${o.screenRgb.join(" ")})`;
+      ctx.fillRect(90, 350, 1100, 300);
+      ctx.fillStyle = "#20242c";
+      ctx.fillRect(90, 660, 20 + ((frame += 4) % 1080), 8);
+      track.requestFrame();
+    }, 100);
+    return track;
   }
 
   function videoTrack() {
@@ -145,6 +194,7 @@ function install(o) {
     return canvas;
   }
 
+  navigator.mediaDevices.getDisplayMedia = async () => new MediaStream([screenTrack()]);
   navigator.mediaDevices.getUserMedia = async (wanted) => {
     const tracks = [];
     if (wanted.audio) tracks.push(audioTrack());

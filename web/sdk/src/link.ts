@@ -16,6 +16,8 @@ export interface MeetingLink {
   readonly processing: boolean;
   /** `?maxBitrate=`: most to receive, bit/s. */
   readonly maxBitrateBps: number | undefined;
+  /** `?preview=0`: the form opens no microphone and no camera. */
+  readonly preview: boolean;
   /** `?audio=0`: join without a microphone. */
   readonly audio: boolean;
   /** `?video=0`: join without a camera. */
@@ -47,6 +49,7 @@ export function parseMeetingLink(href: string): MeetingLink {
     simulcast: query.get("simulcast") !== "0",
     processing: query.get("processing") !== "0",
     maxBitrateBps: positive(query.get("maxBitrate")),
+    preview: query.get("preview") !== "0",
     audio: query.get("audio") !== "0",
     video: query.get("video") !== "0",
   };

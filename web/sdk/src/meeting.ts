@@ -5,23 +5,18 @@ import type { MemberJson } from "./generated/MemberJson";
 import type { ServerMessage } from "./generated/ServerMessage";
 import type { TrackKindJson } from "./generated/TrackKindJson";
 import { signalUrlOf } from "./link";
-import { LipSync, playoutDelayMs } from "./lipsync";
-import { SLOTS_DEFAULT, SLOTS_MAX, type JoinOptions, type SlotCounts } from "./options";
+import { Monitor } from "./monitor";
+import { CAMERA_DEFAULT, SLOTS_DEFAULT, SLOTS_MAX, type JoinOptions, type SlotCounts } from "./options";
 import { Peer } from "./peer";
-import { Publisher } from "./publisher";
+import { Publisher, type ScreenHint } from "./publisher";
 import { Roster } from "./roster";
 import { openSession, type Session } from "./session";
 import { refusal, type ServerMessageOf, type SignallingHandlers } from "./signalling";
 import { SlotTable, type Slot } from "./slots";
-import { Speaking } from "./speaking";
-import { StatsReader, type MeetingStats } from "./stats";
+import type { MeetingStats } from "./stats";
 import type { Floor, Layout, MeetingEvents, MeetingParts, MeetingState } from "./types";
-import { asMeshError, sleep, statsValues } from "./util";
+import { asMeshError, sleep } from "./util";
 
-/** Who is in a slot is looked up this often, ms: a label is at most three pictures late. */
-const SAMPLE_EVERY_MS = 100;
-/** Voice and picture are aligned this often, ms. */
-const ALIGN_EVERY_MS = 1_000;
 /** A path that was silent this long gets an ICE restart, ms; most short gaps heal before. */
 const RESTART_AFTER_MS = 2_000;
 /** An old peer is kept this long for a new one to connect, ms. */
@@ -40,10 +35,7 @@ export class Meeting extends Emitter<MeetingEvents> {
   readonly #publisher: Publisher;
   readonly #roster = new Roster();
   readonly #slots: SlotTable;
-  readonly #speaking = new Speaking();
-  readonly #alignStats = new StatsReader();
-  readonly #lipSync = new LipSync();
-  readonly #askedStats = new StatsReader();
+  readonly #monitor: Monitor;
   readonly #backoff: Backoff;
   #counts: SlotCounts;
   #layout: Layout;
@@ -51,9 +43,9 @@ export class Meeting extends Emitter<MeetingEvents> {
   #state: MeetingState = "connecting";
   #floor: Floor = { main: undefined, recent: [] };
   #negotiation: Promise<unknown> = Promise.resolve();
-  #timers: ReturnType<typeof setInterval>[] = [];
   #restart: ReturnType<typeof setTimeout> | undefined;
-  #ownLevel = 0;
+  /** Signalling addresses of other edges, for when this one is gone. */
+  #others: readonly string[] = [];
   #layoutSent = false;
   /** The session whose successor is being looked for. */
   #leaving: Session | undefined;
@@ -69,6 +61,20 @@ export class Meeting extends Emitter<MeetingEvents> {
     this.#backoff = parts.backoff ?? new Backoff();
     this.#counts = { ...SLOTS_DEFAULT, ...options.slots };
     this.#layout = { maxBitrateBps: options.maxBitrateBps };
+    this.#publisher.onlost = (kind) => void this.#deviceLost(kind);
+    const voice = (): RTCRtpSender | undefined =>
+      this.#publisher.muted("mic") ? undefined : this.#session?.peer.sender("mic");
+    this.#monitor = new Monitor(
+      { slots: this.#slots, pc: () => this.pc, voice, self: () => this.participantId },
+      {
+        slots: () => this.emit("slots", this.slots),
+        speaking: (ids) => this.emit("speaking", ids),
+        stats: (stats, qualities) => {
+          this.emit("stats", stats);
+          this.emit("quality", qualities);
+        },
+      },
+    );
   }
 
   /** See {@link Mesh.join}. */
@@ -80,10 +86,7 @@ export class Meeting extends Emitter<MeetingEvents> {
       meeting.#publisher.close();
       throw cause;
     }
-    meeting.#timers = [
-      setInterval(() => meeting.#sample(), SAMPLE_EVERY_MS),
-      setInterval(() => void meeting.#align(), ALIGN_EVERY_MS),
-    ];
+    meeting.#monitor.start();
     return meeting;
   }
 
@@ -134,7 +137,7 @@ export class Meeting extends Emitter<MeetingEvents> {
 
   /** Ids of those who speak just now. */
   get speaking(): readonly number[] {
-    return this.#speaking.ids;
+    return this.#monitor.speaking;
   }
 
   /** The own microphone and camera, for the self view. */
@@ -155,8 +158,22 @@ export class Meeting extends Emitter<MeetingEvents> {
   /** Mutes the microphone or turns the camera off, or back. Rejects with a {@link MeshError} if a device cannot be opened. */
   async setMuted(kind: "mic" | "camera", muted: boolean): Promise<void> {
     await this.#publisher.setMuted(kind, muted, (what, track) => this.#publish(what, track));
-    this.#session?.signalling.send({ type: "mute", kind, muted });
-    this.emit("muted", { kind, muted });
+    this.#tellMuted(kind);
+  }
+
+  /**
+   * Takes another microphone or camera: its id, or constraints. What is muted stays muted and opens it later. Rejects with a
+   * {@link MeshError} if it cannot be opened; the source is muted then.
+   */
+  async setDevice(kind: "mic" | "camera", device: string | MediaTrackConstraints): Promise<void> {
+    const exact = typeof device === "string" ? { deviceId: { exact: device } } : device;
+    const constraints = kind === "camera" ? { ...CAMERA_DEFAULT, ...exact } : exact;
+    try {
+      await this.#publisher.setDevice(kind, constraints, (what, track) => this.#publish(what, track));
+    } catch (cause) {
+      this.#tellMuted(kind);
+      throw cause;
+    }
   }
 
   /** Asks for another layout; it replaces the one before. */
@@ -165,29 +182,32 @@ export class Meeting extends Emitter<MeetingEvents> {
     this.#sendLayout();
   }
 
-  /** Asks the person for a screen and shares it. */
-  async startScreenShare(): Promise<void> {
-    const track = await this.#publisher.openScreen(() => void this.stopScreenShare());
+  /** Asks the person for a screen or window and shares it; it is best at sharp text, or at smooth movement. */
+  async startScreenShare(hint: ScreenHint = "detail"): Promise<void> {
+    const track = await this.#publisher.openScreen(hint, () => void this.stopScreenShare());
     try {
-      await this.#offerScreen();
+      if (this.#session?.peer.prepareScreen()) await this.#renegotiate();
       await this.#publish("screen", track);
     } catch (cause) {
       this.#publisher.closeScreen();
       throw cause;
     }
-    this.#session?.signalling.send({ type: "mute", kind: "screen", muted: false });
-    this.emit("muted", { kind: "screen", muted: false });
+    this.#tellMuted("screen");
+  }
+
+  /** What the shared screen is to be best at, from now on. */
+  setScreenHint(hint: ScreenHint): void {
+    this.#publisher.hintScreen(hint);
   }
 
   /** Stops sharing the screen. The line stays for the next time. */
   async stopScreenShare(): Promise<void> {
     this.#publisher.closeScreen();
     await this.#publish("screen", null);
-    this.#session?.signalling.send({ type: "mute", kind: "screen", muted: true });
-    this.emit("muted", { kind: "screen", muted: true });
+    this.#tellMuted("screen");
   }
 
-  /** Offers more receive slots, for a larger gallery. Slots are never taken back. */
+  /** Offers more receive slots with one renegotiation, for a larger gallery. Slots are never taken back. */
   async growSlots(wanted: Partial<SlotCounts>): Promise<void> {
     const peer = this.#session?.peer;
     const { audio, video, screen } = { ...this.#counts, ...wanted };
@@ -201,9 +221,9 @@ export class Meeting extends Emitter<MeetingEvents> {
     await this.#renegotiate();
   }
 
-  /** Rates, losses and delays since the last call. */
-  async stats(): Promise<MeetingStats> {
-    return this.#askedStats.read(await this.#report(), this.slots);
+  /** Rates, losses and delays since the last call. The event `stats` tells those of each second. */
+  stats(): Promise<MeetingStats> {
+    return this.#monitor.stats();
   }
 
   /** Goodbye. */
@@ -306,10 +326,12 @@ export class Meeting extends Emitter<MeetingEvents> {
   }
 
   async #rejoin(from: Session, first: MeshError): Promise<void> {
-    let urls = [from.url];
+    let urls = [from.url, ...this.#others];
     let error = first;
     for (let i = 0; this.#session === from; i += 1) {
-      await sleep(this.#backoff.next(error.retryAfterMs));
+      const inMs = this.#backoff.next(error.retryAfterMs);
+      this.emit("reconnecting", { attempt: i + 1, inMs, error });
+      await sleep(inMs);
       if (this.#isOver()) return;
       try {
         await this.#enter(urls[i % urls.length] ?? from.url);
@@ -321,7 +343,7 @@ export class Meeting extends Emitter<MeetingEvents> {
           this.#end(error.message);
           return;
         }
-        urls = [from.url, ...error.edges.map(signalUrlOf)];
+        if (error.edges.length > 0) urls = [from.url, ...error.edges.map(signalUrlOf)];
       }
     }
   }
@@ -338,6 +360,9 @@ export class Meeting extends Emitter<MeetingEvents> {
         break;
       case "slots":
         if (this.#slots.apply(message.slots)) this.emit("slots", this.slots);
+        break;
+      case "edges":
+        this.#others = message.edges.map(signalUrlOf);
         break;
       case "error":
         this.#refused(message);
@@ -370,58 +395,28 @@ export class Meeting extends Emitter<MeetingEvents> {
     if (this.#state === "reconnecting" && connected) this.#become("connected");
   }
 
-  #sample(): void {
-    if (this.#slots.sample()) this.emit("slots", this.slots);
-    const levels: [number, number][] = [];
-    for (const slot of this.slots) {
-      if (slot.role === "audio" && slot.participant !== undefined) levels.push([slot.participant, slot.level]);
-    }
-    if (this.participantId !== undefined) levels.push([this.participantId, this.#ownLevel]);
-    if (this.#speaking.update(levels, performance.now())) this.emit("speaking", this.speaking);
-    void this.#readOwnLevel();
-  }
-
-  async #readOwnLevel(): Promise<void> {
-    const sender = this.#publisher.muted("mic") ? undefined : this.#session?.peer.sender("mic");
-    let level = 0;
-    for (const report of statsValues(await sender?.getStats())) {
-      const { type, audioLevel } = report as { type: string; audioLevel?: number };
-      if (type === "media-source") level = audioLevel ?? 0;
-    }
-    this.#ownLevel = level;
-  }
-
-  async #align(): Promise<void> {
-    const stats = this.#alignStats.read(await this.#report(), this.slots);
-    const playing = stats.slots.map(({ key, role, participant, jitterBufferMs }) => ({
-      key,
-      role,
-      participant,
-      bufferMs: jitterBufferMs,
-      delayMs: playoutDelayMs(this.#slots.receiver(key)),
-    }));
-    for (const { key, targetMs } of this.#lipSync.update(playing)) {
-      const receiver = this.#slots.receiver(key) as { jitterBufferTarget?: number | null } | undefined;
-      if (receiver && receiver.jitterBufferTarget !== targetMs) receiver.jitterBufferTarget = targetMs;
-    }
-  }
-
-  async #report(): Promise<Iterable<unknown>> {
-    const pc = this.pc;
-    return pc && pc.connectionState !== "closed" ? statsValues(await pc.getStats()) : [];
-  }
-
   async #publish(kind: TrackKindJson, track: MediaStreamTrack | null): Promise<void> {
     await this.#session?.peer.publish(kind, track);
   }
 
-  async #offerScreen(): Promise<void> {
-    if (this.#session?.peer.prepareScreen()) await this.#renegotiate();
+  /** Tells the edge and the page how an own source is. */
+  #tellMuted(kind: TrackKindJson): void {
+    const muted = this.#publisher.muted(kind);
+    this.#session?.signalling.send({ type: "mute", kind, muted });
+    this.emit("muted", { kind, muted });
+  }
+
+  /** A device was unplugged or taken away. */
+  async #deviceLost(kind: "mic" | "camera"): Promise<void> {
+    await this.#publish(kind, null).catch(() => {});
+    this.#tellMuted(kind);
+    const text = `The ${kind === "mic" ? "microphone" : "camera"} was disconnected.`;
+    this.emit("error", new MeshError("device", text, undefined, [], "lost"));
   }
 
   async #resumeScreen(): Promise<void> {
     try {
-      await this.#offerScreen();
+      if (this.#session?.peer.prepareScreen()) await this.#renegotiate();
       await this.#publish("screen", this.#publisher.track("screen") ?? null);
     } catch (cause) {
       this.emit("error", asMeshError(cause));
@@ -477,7 +472,7 @@ export class Meeting extends Emitter<MeetingEvents> {
 
   #end(reason: string): void {
     if (this.#state === "ended") return;
-    for (const timer of this.#timers) clearInterval(timer);
+    this.#monitor.stop();
     clearTimeout(this.#restart);
     if (this.#session) closeSession(this.#session);
     this.#slots.attach(() => undefined);

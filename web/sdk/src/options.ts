@@ -14,10 +14,17 @@ export const SLOTS_DEFAULT: SlotCounts = { audio: 3, video: 13, screen: 1 };
 /** Lines the edge answers at most. */
 export const SLOTS_MAX = 60;
 
-/** What to publish: `false` nothing, `true` the default device, or constraints of one's own. */
+/**
+ * What to publish from the start: `false` nothing, `true` the default device, constraints of one's own, or a track that is
+ * open already, such as a {@link Preview}'s. The meeting stops the tracks it was given.
+ */
 export interface MediaOptions {
-  readonly audio?: boolean | MediaTrackConstraints | undefined;
-  readonly video?: boolean | MediaTrackConstraints | undefined;
+  /** The microphone. Default: `true`. */
+  readonly audio?: boolean | MediaTrackConstraints | MediaStreamTrack | undefined;
+  /** The camera. Default: `true`. */
+  readonly video?: boolean | MediaTrackConstraints | MediaStreamTrack | undefined;
+  /** How a source is opened that was not asked for from the start, or that is opened again. */
+  readonly later?: { readonly mic?: MediaTrackConstraints; readonly camera?: MediaTrackConstraints } | undefined;
 }
 
 /** What {@link Mesh.join} takes. */
@@ -28,7 +35,9 @@ export interface JoinOptions {
   readonly token: string;
   /** Display name; the token's name wins where it has one. */
   readonly name?: string | undefined;
+  /** What to publish from the start. Default: the default microphone and camera. */
   readonly media?: MediaOptions | undefined;
+  /** How many receive slots to offer. Default: {@link SLOTS_DEFAULT}. */
   readonly slots?: Partial<SlotCounts> | undefined;
   /** Send three encodings (q, h, f) or one. Default: three. */
   readonly simulcast?: boolean | undefined;

@@ -25,6 +25,7 @@ export type OpenSocket = (url: string) => Socket;
 
 const KNOWN: ReadonlySet<string> = new Set<ServerMessage["type"]>([
   "joined",
+  "edges",
   "renegotiated",
   "roster",
   "floor",

@@ -27,8 +27,11 @@ export interface SlotReceiver {
 export interface Slot {
   /** Stable name: `audio-0`, `main-0`, `strip-4`, `screen-0`. */
   readonly key: string;
+  /** Its m-line; another one after a reconnect. */
   readonly mid: string;
+  /** What it is for. */
   readonly role: SlotRole;
+  /** What to show or play. */
   readonly stream: MediaStream;
   /** Whose voice or picture this is; none: the slot is empty. */
   readonly participant: number | undefined;

@@ -20,6 +20,9 @@ export class FakeStream {
   getTracks(): MediaStreamTrack[] {
     return [...this.#tracks];
   }
+  getAudioTracks(): MediaStreamTrack[] {
+    return this.#tracks.filter(({ kind }) => kind === "audio");
+  }
   getVideoTracks(): MediaStreamTrack[] {
     return this.#tracks.filter(({ kind }) => kind === "video");
   }
@@ -34,6 +37,12 @@ export class FakeTrack {
   constructor(readonly kind: "audio" | "video") {}
   stop(): void {
     this.readyState = "ended";
+  }
+  getSettings(): MediaTrackSettings {
+    return {};
+  }
+  applyConstraints(): Promise<void> {
+    return Promise.resolve();
   }
 }
 
@@ -111,7 +120,10 @@ export class FakePeer {
     this.screen = true;
     return news;
   }
-  addSlots(): void {}
+  slotsAdded: [string, number][] = [];
+  addSlots(kind: string, count: number): void {
+    this.slotsAdded.push([kind, count]);
+  }
   sender(): undefined {
     return undefined;
   }

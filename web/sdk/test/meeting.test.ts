@@ -37,7 +37,7 @@ class World {
     await vi.advanceTimersByTimeAsync(5);
     await settled;
     const meeting = await joining;
-    for (const event of ["state", "error", "ended", "roster", "slots"] as const) {
+    for (const event of ["state", "error", "ended", "roster", "slots", "reconnecting"] as const) {
       meeting.on(event, (payload) => void this.events.push([event, payload]));
     }
     return meeting;
@@ -192,6 +192,24 @@ describe("a lost socket", () => {
     world.peer.become("failed");
     await vi.advanceTimersByTimeAsync(100 + 200 + 400 + 800 + 10);
     expect(world.sockets).toHaveLength(1 + 4);
+    const tries = world.events.filter(([event]) => event === "reconnecting").map(([, payload]) => payload);
+    expect(tries.slice(0, 3)).toEqual([1, 2, 3].map((attempt) => expect.objectContaining({ attempt, inMs: 50 * 2 ** attempt })));
+  });
+
+  it("is replaced at another edge when its own is gone", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    world.peer.become("connected");
+    world.socket.tell({ type: "edges", edges: ["http://b:80", "https://c"] });
+    const [{ url }] = world.sockets as [{ url: string }];
+    world.up = false;
+    world.socket.onclose?.({} as CloseEvent);
+    await vi.advanceTimersByTimeAsync(100 + 200 + 400 + 10);
+    expect(world.sockets.slice(1).map((s) => s.url)).toEqual([url, "ws://b/v1/signal", "wss://c/v1/signal"]);
+    world.up = true;
+    await vi.advanceTimersByTimeAsync(810);
+    world.peer.become("connected");
+    expect(meeting.state).toBe("connected");
   });
 
   it("of the other regions alone is told, and ends with a snapshot of the roster", async () => {
@@ -250,6 +268,48 @@ describe("a broken path", () => {
     await vi.advanceTimersByTimeAsync(1_010);
     expect(world.peer.offers.at(-1)).toEqual({ restart: true });
     expect(world.socket.of("renegotiate")).toHaveLength(1);
+  });
+});
+
+describe("a device", () => {
+  it("that is unplugged is told, here and to the others", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    (world.peer.published.get("mic") as MediaStreamTrack).onended?.(new Event("ended"));
+    await vi.advanceTimersByTimeAsync(1);
+    expect(world.peer.published.get("mic")).toBeNull();
+    expect(meeting.isMuted("mic")).toBe(true);
+    expect(world.socket.of("mute")).toEqual([{ type: "mute", kind: "mic", muted: true }]);
+    expect(world.events).toContainEqual(["error", expect.objectContaining({ code: "device", problem: "lost" })]);
+  });
+
+  it("that is changed is published, and nobody is told of a mute", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    await meeting.setDevice("camera", "c2");
+    expect(world.devices.asked.at(-1)?.video).toMatchObject({ deviceId: { exact: "c2" }, width: { ideal: 1280 } });
+    expect(world.peer.published.get("camera")).toMatchObject({ readyState: "live" });
+    expect(world.socket.of("mute")).toEqual([]);
+  });
+});
+
+describe("a gallery", () => {
+  it("adds slots with one offer, once", async () => {
+    const world = new World();
+    const meeting = await world.join();
+    const growing = meeting.growSlots({ video: 24 });
+    await vi.advanceTimersByTimeAsync(1);
+    world.socket.tell({ type: "renegotiated", sdp: "answer 2", slots: [...SLOTS, { mid: "4", role: "strip" }] });
+    await growing;
+    await meeting.growSlots({ video: 24 });
+    expect(world.peer.slotsAdded).toEqual([["audio", 0], ["video", 11]]);
+    expect(world.socket.of("renegotiate")).toHaveLength(1);
+    expect(meeting.slots.map(({ key }) => key)).toEqual(["audio-0", "main-0", "strip-0"]);
+  });
+
+  it("of more than the edge answers is refused", async () => {
+    const meeting = await new World().join();
+    await expect(meeting.growSlots({ video: 80 })).rejects.toMatchObject({ code: "sdp" });
   });
 });
 

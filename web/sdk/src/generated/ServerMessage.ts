@@ -35,7 +35,11 @@ sdp: string,
 /**
  * The receive slots, in m-line order.
  */
-slots: Array<SlotLine>, } | { "type": "renegotiated", 
+slots: Array<SlotLine>, } | { "type": "edges", 
+/**
+ * `http(s)://host:port` each.
+ */
+edges: Array<string>, } | { "type": "renegotiated", 
 /**
  * The SDP answer.
  */

@@ -1,0 +1,262 @@
+import {
+  Mesh,
+  MeshError,
+  parseMeetingLink,
+  type Floor,
+  type MediaOptions,
+  type Meeting,
+  type MeetingState,
+  type MeetingStats,
+  type Member,
+  type Qualities,
+  type ScreenHint,
+  type Slot,
+} from "@mesh/sdk";
+import { locale } from "./i18n/locale.svelte";
+import { prefs } from "./prefs.svelte";
+import { changes } from "./room/view";
+import { announcer } from "./ui/announcer.svelte";
+
+declare global {
+  interface Window {
+    /** For tests and diagnostics. */
+    mesh: { meeting: Meeting | undefined };
+  }
+}
+
+/** Slots of a gallery of 25: all but the own picture. */
+const GALLERY_SLOTS = 24;
+
+/** What the page knows: the link, and the meeting once it is joined. */
+export class Store {
+  readonly link = parseMeetingLink(location.href);
+  phase = $state<"form" | "joining" | "meeting" | "ended">("form");
+  error = $state<MeshError | undefined>();
+  /** The source that `error` is about, where it is about one. */
+  #culprit: "mic" | "camera" | undefined;
+  endReason = $state("");
+  state = $state<MeetingState>("connecting");
+  /** Which try of a reconnect this is. */
+  attempt = $state(0);
+  members = $state.raw<readonly Member[]>([]);
+  slots = $state.raw<readonly Slot[]>([]);
+  floor = $state.raw<Floor>({ main: undefined, recent: [] });
+  speaking = $state.raw<readonly number[]>([]);
+  quality = $state.raw<Qualities>({ own: undefined, of: new Map() });
+  stats = $state.raw<MeetingStats | undefined>();
+  self = $state<number | undefined>();
+  micMuted = $state(true);
+  cameraOff = $state(true);
+  sharing = $state(false);
+  hint = $state<ScreenHint>("detail");
+  pinned = $state<number | undefined>();
+  gallery = $state(prefs.gallery);
+  meeting = $state.raw<Meeting | undefined>();
+  #strip: number | undefined;
+  #name = "";
+
+  constructor() {
+    window.mesh = { meeting: undefined };
+  }
+
+  /** What a meeting is joined with when nothing was chosen before. */
+  get mediaOfLink(): MediaOptions {
+    const { audio, video } = this.link;
+    return { audio: audio && this.processing, video };
+  }
+
+  /** What is asked of a microphone besides its name. */
+  get processing(): MediaTrackConstraints | true {
+    return this.link.processing || { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  }
+
+  /** Joins; what goes wrong is in `error`. */
+  async join(name: string, media: MediaOptions = this.mediaOfLink): Promise<void> {
+    const { token, signalUrl, simulcast, maxBitrateBps } = this.link;
+    if (!token || this.phase === "joining") return;
+    this.phase = "joining";
+    this.error = undefined;
+    this.#culprit = undefined;
+    this.#name = name;
+    try {
+      this.#follow(await Mesh.join({ url: signalUrl, token, name, media, simulcast, maxBitrateBps }));
+    } catch (cause) {
+      this.error = asMeshError(cause, "network");
+      this.phase = "form";
+    }
+  }
+
+  /** Joins once more as one was. */
+  async rejoin(): Promise<void> {
+    const source = (kind: "mic" | "camera"): MediaTrackConstraints | false => {
+      const { on, deviceId } = prefs.source(kind);
+      const base = kind === "mic" && this.processing !== true ? this.processing : {};
+      return on && { ...base, ...(deviceId === undefined ? {} : { deviceId: { ideal: deviceId } }) };
+    };
+    const { audio, video } = this.link;
+    await this.join(this.#name, { audio: audio && source("mic"), video: video && source("camera") });
+  }
+
+  /** Mutes or unmutes. */
+  async toggle(kind: "mic" | "camera"): Promise<void> {
+    await this.#attempt(async (meeting) => meeting.setMuted(kind, !meeting.isMuted(kind)), kind);
+  }
+
+  /** Takes another device. */
+  async useDevice(kind: "mic" | "camera", deviceId: string): Promise<void> {
+    const more = kind === "mic" && this.processing !== true ? this.processing : {};
+    prefs.keepSource(kind, prefs.source(kind).on, deviceId);
+    await this.#attempt((meeting) => meeting.setDevice(kind, { ...more, deviceId: { exact: deviceId } }), kind);
+  }
+
+  /** Starts or stops sharing the screen. */
+  async toggleScreen(): Promise<void> {
+    await this.#attempt((meeting) => (this.sharing ? meeting.stopScreenShare() : meeting.startScreenShare(this.hint)));
+    // Whoever closes the browser's question knows that nothing is shared.
+    if (this.error?.code === "permission") this.error = undefined;
+  }
+
+  /** What the shared screen is best at. */
+  chooseHint(hint: ScreenHint): void {
+    this.hint = hint;
+    this.meeting?.setScreenHint(hint);
+  }
+
+  /** Keeps somebody in the main picture, or lets the speaker have it again. */
+  togglePin(participant: number): void {
+    this.pinned = this.pinned === participant ? undefined : participant;
+    const name = this.members.find(({ id }) => id === this.pinned)?.name;
+    announcer.say(name === undefined ? locale.t.said.unpinned : locale.t.said.pinned(name));
+    this.#sendLayout();
+  }
+
+  /** Shows the gallery, or the speaker. */
+  showGallery(gallery: boolean): void {
+    this.gallery = gallery;
+    prefs.gallery = gallery;
+    announcer.say(gallery ? locale.t.said.gallery : locale.t.said.speaker);
+  }
+
+  /** How many strip pictures are visible; see `stripWish`. */
+  wishStrip(strip: number | undefined): void {
+    if (this.#strip === strip) return;
+    this.#strip = strip;
+    this.#sendLayout();
+  }
+
+  /** More slots, when a gallery has use for them: once, with one renegotiation. */
+  async growForGallery(): Promise<void> {
+    await this.#attempt((meeting) => meeting.growSlots({ video: GALLERY_SLOTS }));
+  }
+
+  /** Goodbye. */
+  leave(): void {
+    this.meeting?.leave();
+  }
+
+  /** Back to the form. */
+  again(): void {
+    this.phase = "form";
+    this.error = undefined;
+  }
+
+  /** A failure as a sentence in the language of the page. */
+  say(error: MeshError): string {
+    if (error.problem && this.#culprit) return locale.t.problems[this.#culprit][error.problem];
+    return locale.t.errors[error.code] ?? error.message;
+  }
+
+  #sendLayout(): void {
+    this.meeting?.setLayout({ pin: this.pinned, strip: this.#strip });
+  }
+
+  async #attempt(action: (meeting: Meeting) => Promise<void>, culprit?: "mic" | "camera"): Promise<void> {
+    if (!this.meeting) return;
+    this.#culprit = culprit;
+    try {
+      this.error = undefined;
+      await action(this.meeting);
+    } catch (cause) {
+      this.error = asMeshError(cause, "device");
+    }
+  }
+
+  #follow(meeting: Meeting): void {
+    window.mesh.meeting = meeting;
+    this.meeting = meeting;
+    this.phase = "meeting";
+    this.state = meeting.state;
+    this.members = meeting.members;
+    this.slots = meeting.slots;
+    this.floor = meeting.floor;
+    this.self = meeting.participantId;
+    this.micMuted = meeting.isMuted("mic");
+    this.cameraOff = meeting.isMuted("camera");
+    this.sharing = false;
+    this.#strip = undefined;
+    meeting.on("roster", (members) => this.#roster(members));
+    meeting.on("slots", (slots) => (this.slots = slots));
+    meeting.on("floor", (floor) => (this.floor = floor));
+    meeting.on("speaking", (speaking) => (this.speaking = speaking));
+    meeting.on("quality", (quality) => (this.quality = quality));
+    meeting.on("stats", (stats) => (this.stats = stats));
+    meeting.on("muted", ({ kind, muted }) => this.#muted(kind, muted));
+    meeting.on("reconnecting", ({ attempt }) => (this.attempt = attempt));
+    meeting.on("state", (state) => this.#state(meeting, state));
+    meeting.on("error", (error) => {
+      this.#culprit = undefined;
+      this.error = error;
+    });
+    meeting.on("ended", ({ reason }) => {
+      this.endReason = reason;
+      this.phase = "ended";
+      this.meeting = undefined;
+      this.pinned = undefined;
+      this.speaking = [];
+      this.stats = undefined;
+    });
+  }
+
+  #roster(members: readonly Member[]): void {
+    const { came, went } = changes(this.members, members);
+    const { said } = locale.t;
+    const others = came.filter(({ id }) => id !== this.self);
+    if (others.length === 1 && others[0]) announcer.say(said.joined(others[0].name));
+    else if (others.length > 1) announcer.say(said.joinedMany(others.length));
+    if (went.length === 1 && went[0]) announcer.say(said.left(went[0].name));
+    else if (went.length > 1) announcer.say(said.leftMany(went.length));
+    this.members = members;
+    if (this.pinned !== undefined && !members.some(({ id }) => id === this.pinned)) this.togglePin(this.pinned);
+  }
+
+  #muted(kind: "mic" | "camera" | "screen", muted: boolean): void {
+    const { said } = locale.t;
+    if (kind === "screen") {
+      this.sharing = !muted;
+      announcer.say(muted ? said.notSharing : said.sharing);
+      return;
+    }
+    prefs.keepSource(kind, !muted, prefs.source(kind).deviceId);
+    if (kind === "mic") {
+      this.micMuted = muted;
+      announcer.say(muted ? said.muted : said.unmuted);
+    } else {
+      this.cameraOff = muted;
+      announcer.say(muted ? said.cameraOff : said.cameraOn);
+    }
+  }
+
+  #state(meeting: Meeting, state: MeetingState): void {
+    const before = this.state;
+    this.state = state;
+    this.self = meeting.participantId;
+    if (state !== "connected") return;
+    this.error = undefined;
+    this.attempt = 0;
+    if (before === "reconnecting") announcer.say(locale.t.said.connected);
+  }
+}
+
+function asMeshError(cause: unknown, code: "network" | "device"): MeshError {
+  return cause instanceof MeshError ? cause : new MeshError(code, String(cause));
+}
