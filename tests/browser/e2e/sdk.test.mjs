@@ -6,13 +6,16 @@ import { inPageMedia } from "../lib/inpage.mjs";
 import { startMesh } from "../lib/mesh.mjs";
 import { participant } from "../lib/participant.mjs";
 import { installProbe, untilColour, untilHeard, watchAudio, watchVideo } from "../lib/probe.mjs";
-import { buildSdk, serveSdk } from "../lib/sdk.mjs";
+import { buildSdk, SDK } from "../lib/sdk.mjs";
+import { serve } from "../lib/serve.mjs";
 
 let mesh;
 let browser;
+let site;
 
 before(async () => {
   buildSdk();
+  site = await serve(SDK, { policy: false });
   mesh = await startMesh();
   browser = await launch();
 });
@@ -20,6 +23,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   await mesh?.stop();
+  await site?.close();
 });
 
 test("the example of 30 lines is a client", { timeout: 60_000 }, async () => {
@@ -28,8 +32,7 @@ test("the example of 30 lines is a client", { timeout: 60_000 }, async () => {
   const page = await browser.newPage();
   await inPageMedia(page, { colour: "orange" });
   await installProbe(page);
-  await serveSdk(page);
-  await page.goto(`${link.origin}/sdk/examples/minimal.html?edge=${link.origin.replace("http", "ws")}/v1/signal${link.hash}`);
+  await page.goto(`${site.origin}/examples/minimal.html?edge=${link.origin.replace("http", "ws")}/v1/signal${link.hash}`);
   await page.waitForFunction(() => document.querySelector("output").textContent === "connected", undefined, { timeout: 15_000 });
   const lin = await participant(browser, mesh.linkOf(meeting, "eu-west-1"), { name: "Lin", colour: "blue" });
   await lin.untilMain("orange", 15_000);

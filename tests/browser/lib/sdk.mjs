@@ -5,19 +5,19 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { COLOURS } from "./code.mjs";
 
-const SDK = fileURLToPath(new URL("../../../web/sdk", import.meta.url));
-const TYPES = { ".html": "text/html", ".js": "text/javascript" };
+/** The package's folder. */
+export const SDK = fileURLToPath(new URL("../../../web/sdk", import.meta.url));
+const TYPES = { ".js": "text/javascript" };
 
 /** Builds `web/sdk/dist`. */
 export function buildSdk() {
   execFileSync(process.execPath, [join(SDK, "scripts/build.mjs")], { stdio: "inherit" });
 }
 
-/** Answers `/sdk/...` of a page with the package's files, whatever the page's origin is; `/sdk/empty.html` is an empty page. */
-export async function serveSdk(page) {
+/** Answers `/sdk/...` of a page with the package's files, whatever the page's origin is. */
+async function serveSdk(page) {
   await page.route("**/sdk/**", async (route) => {
     const path = normalize(new URL(route.request().url()).pathname.replace(/^\/sdk\//, ""));
-    if (path === "empty.html") return route.fulfill({ contentType: "text/html", body: "<!doctype html><title>crowd</title>" });
     await route.fulfill({ contentType: TYPES[extname(path)] ?? "text/plain", body: await readFile(join(SDK, path), "utf8") });
   });
 }
@@ -35,7 +35,8 @@ export async function crowd(browser, link, names) {
   await serveSdk(page);
   const { origin, hash } = new URL(link);
   const token = new URLSearchParams(hash.slice(1)).get("token");
-  await page.goto(`${origin}/sdk/empty.html`);
+  // A page that the edge itself has sent: to one that was made up here, browsers allow no socket to this machine.
+  await page.goto(origin);
   const people = await page.evaluate(joinAll, { url: `${origin.replace("http", "ws")}/v1/signal`, token, names, colours: COLOURS });
   return { page, people, leave: (n) => page.evaluate((i) => window.__crowd[i].leave(), n) };
 }

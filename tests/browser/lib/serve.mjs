@@ -10,7 +10,7 @@ const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
   + "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** @returns {Promise<{origin: string, close: () => Promise<void>}>} */
-export async function serve(folder) {
+export async function serve(folder, { policy = true } = {}) {
   const server = createServer(async (request, response) => {
     const path = new URL(request.url, "http://localhost").pathname;
     const file = path === "/" || path.startsWith("/m/") ? "index.html" : normalize(path).replace(/^(\.\.[/\\])+/, "");
@@ -19,7 +19,7 @@ export async function serve(folder) {
       // The policy an edge sets, so that a page that would break there breaks here.
       response.writeHead(200, {
         "content-type": TYPES[extname(file)] ?? "application/octet-stream",
-"content-security-policy": POLICY,
+...(policy && { "content-security-policy": POLICY }),
       });
       response.end(body);
     } catch {

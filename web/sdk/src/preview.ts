@@ -69,6 +69,7 @@ export class Preview extends Emitter<PreviewEvents> {
   readonly #sources: Record<SourceKind, Source>;
   #devices: readonly MediaDeviceInfo[] = [];
   #closed = false;
+  #opening: Promise<unknown> = Promise.resolve();
 
   /** Opens nothing yet: see {@link Preview.start}. */
   constructor(
@@ -104,7 +105,24 @@ export class Preview extends Emitter<PreviewEvents> {
   }
 
   /** Opens what is on, with one question to the person; if that fails, each by itself. Never rejects: see the states. */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    return this.#follow(this.#start());
+  }
+
+  /** Resolves when nothing is being opened: before that, {@link Preview.take} gives too little. */
+  async ready(): Promise<void> {
+    for (let seen; seen !== this.#opening; ) {
+      seen = this.#opening;
+      await seen;
+    }
+  }
+
+  #follow(opening: Promise<void>): Promise<void> {
+    this.#opening = Promise.all([this.#opening, opening]);
+    return opening;
+  }
+
+  async #start(): Promise<void> {
     const { mic, camera } = this.#sources;
     const waits = (source: Source): boolean => source.on && source.status !== "live";
     if (waits(mic) && waits(camera)) {
@@ -130,7 +148,7 @@ export class Preview extends Emitter<PreviewEvents> {
   async setOn(kind: SourceKind, on: boolean): Promise<void> {
     const source = this.#sources[kind];
     source.on = on;
-    if (on) await this.#open(kind, "ideal");
+    if (on) await this.#follow(this.#open(kind, "ideal"));
     else this.#drop(kind, "off");
     await this.#list();
   }
@@ -139,7 +157,7 @@ export class Preview extends Emitter<PreviewEvents> {
   async choose(kind: SourceKind, deviceId: string): Promise<void> {
     const source = this.#sources[kind];
     Object.assign(source, { deviceId, on: true });
-    await this.#open(kind, "exact");
+    await this.#follow(this.#open(kind, "exact"));
     await this.#list();
   }
 

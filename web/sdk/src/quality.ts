@@ -13,6 +13,8 @@ export interface Qualities {
 
 /** Share of a new measurement in the running mean: a burst is seen within 3 s, a single lost packet is not. */
 const SHARE = 0.35;
+/** The first looks at somebody in a slot say nothing: buffers are still filling. */
+const LOOKS_MIN = 3;
 /** From these shares of lost packets on there are 3, 2 and 1 bars. Repair hides 1 %; from 8 % on pictures freeze. */
 const LOSS_STEPS = [0.01, 0.03, 0.08] as const;
 /** From these round trips on, ms: 300 is twice the limit of a lively talk (ITU-T G.114), 600 and 1,000 are a strain. */
@@ -31,14 +33,19 @@ function worst(all: readonly Quality[]): Quality {
 /** Turns statistics, once a second, into bars. */
 export class QualityReader {
   readonly #means = new Map<string, number>();
+  readonly #looks = new Map<string, number>();
 
   /** Takes a look in. */
   update(stats: MeetingStats): Qualities {
     const of = new Map<number, Quality>();
     for (const slot of stats.slots) {
       if (slot.participant === undefined || slot.bitrateBps === 0) continue;
+      const name = `${slot.key}/${slot.participant}`;
+      const looks = (this.#looks.get(name) ?? 0) + 1;
+      this.#looks.set(name, looks);
+      if (looks <= LOOKS_MIN) continue;
       const seen = of.get(slot.participant);
-      const now = this.#slot(slot, `${slot.key}/${slot.participant}`);
+      const now = this.#slot(slot, name);
       of.set(slot.participant, seen === undefined ? now : worst([seen, now]));
     }
     return { own: this.#own(stats), of };

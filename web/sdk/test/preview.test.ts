@@ -119,6 +119,13 @@ describe("a preview", () => {
     expect(look.camera).toMatchObject({ status: "failed", problem: "lost" });
   });
 
+  it("is ready when nothing is being opened any more", async () => {
+    const look = preview(new Desk());
+    void look.start().then(() => look.choose("mic", "m1"));
+    await look.ready();
+    expect([look.mic.status, look.camera.status]).toEqual(["live", "live"]);
+  });
+
   it("hands its tracks over: closing it afterwards stops nothing", async () => {
     const look = preview(new Desk());
     await look.start();

@@ -1,3 +1,5 @@
+import { untrack } from "svelte";
+
 /** A text stays this long, ms: long enough to be read out. */
 const STAYS_MS = 4_000;
 
@@ -9,7 +11,8 @@ class Announcer {
 
   say(text: string): void {
     const id = (this.#id += 1);
-    this.texts = [...this.texts, { id, text }].slice(-4);
+    // Whoever says something in an effect does not depend on what was said before.
+    this.texts = [...untrack(() => this.texts), { id, text }].slice(-4);
     setTimeout(() => (this.texts = this.texts.filter((entry) => entry.id !== id)), STAYS_MS);
   }
 }
