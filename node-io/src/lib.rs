@@ -8,6 +8,7 @@ pub mod http;
 pub mod metrics;
 
 mod bind;
+mod burst;
 mod clock;
 mod limits;
 mod mailbox;

@@ -1,6 +1,7 @@
 //! A UDP socket of a shard: bursts in, bursts out, every loss counted.
 
 use crate::bind::bind_error;
+use crate::burst::{Run, send_run};
 use crate::limits::{GSO_RETRY, SEND_WAIT, SOCKET_BUFFER_BYTES};
 use crate::recv::RecvBatch;
 use crate::stats::{SocketStats, bump};
@@ -64,6 +65,34 @@ impl UdpPort {
         {
             self.state = state;
             self.gso_off_since = None;
+        }
+    }
+
+    /// Sends single datagrams in as few calls as the kernel allows. What it does not take is dropped and counted.
+    pub(crate) fn send_run(&mut self, run: &Run<'_>, stats: &SocketStats) {
+        let run: Run<'_> = run.iter().map(|(to, bytes)| (self.reachable(*to), *bytes)).collect();
+        let mut rest = &run[..];
+        while !rest.is_empty() {
+            bump(&stats.send_calls, 1);
+            let (done, next) = match send_run(&self.socket, rest) {
+                Ok(taken) => rest.split_at(taken.max(1)),
+                Err(e) if e.kind() == ErrorKind::WouldBlock && self.may_wait => {
+                    self.may_wait = false;
+                    bump(&stats.send_waits, 1);
+                    self.wait_for_room();
+                    continue;
+                }
+                Err(e) => {
+                    let full = e.kind() == ErrorKind::WouldBlock;
+                    let refused = if full { rest.len() } else { 1 };
+                    count_drop(&e, refused, stats);
+                    rest = &rest[refused..];
+                    continue;
+                }
+            };
+            bump(&stats.datagrams_out, done.len() as u64);
+            bump(&stats.bytes_out, done.iter().map(|(_, bytes)| bytes.len() as u64).sum());
+            rest = next;
         }
     }
 

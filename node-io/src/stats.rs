@@ -27,7 +27,7 @@ pub struct SocketStats {
     pub datagrams_out: AtomicU64,
     /// Their bytes.
     pub bytes_out: AtomicU64,
-    /// `sendmsg` calls.
+    /// `sendmsg` and `sendmmsg` calls.
     pub send_calls: AtomicU64,
     /// Datagrams dropped because the kernel refused them (unreachable, too large).
     pub send_errors: AtomicU64,

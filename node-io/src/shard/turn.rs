@@ -1,5 +1,6 @@
 //! The loop of a shard.
 
+use crate::burst::Run;
 use crate::clock::Clock;
 use crate::limits::{
     CPU_READ_EVERY, FAILED_SOCKET_PAUSE, IDLE_WAIT, OVERFLOW_RETRY, SOCKET_FAILURES, STOP_SLICES,
@@ -9,8 +10,8 @@ use crate::mailbox::{Mailbox, Waker};
 use crate::outputs::Outputs;
 use crate::recv::RecvBatch;
 use crate::socket::UdpPort;
-use crate::stats::{ShardStats, bump};
-use relay_proto::machine::{Machine, Outbox, Progress, ShardInput};
+use crate::stats::{ShardStats, SocketStats, bump};
+use relay_proto::machine::{Machine, Net, Outbox, Progress, ShardInput};
 use relay_proto::time::Now;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::sync::Arc;
@@ -44,6 +45,25 @@ fn watch<'a>(port: &'a Option<Port>, waker: &'a Waker) -> PollFd<'a> {
         Some(port) if !port.is_failing() => PollFd::new(&port.udp.socket, PollFlags::IN),
         _ => PollFd::new(waker, PollFlags::empty()),
     }
+}
+
+/// Sends what is meant for this socket, in order: bursts by segmentation offload, the datagrams between them together.
+fn send_all(udp: &mut UdpPort, net: &Net, now: Instant, stats: &SocketStats) {
+    let (mut run, kind) = (Run::new(), udp.kind);
+    for (transmit, bytes) in net.transmits().filter(|(t, _)| t.socket == kind) {
+        // A mark needs a control message, which costs what the call would save.
+        let is_single = bytes.len() <= transmit.segment && transmit.ecn == 0;
+        if run.is_full() || !is_single {
+            udp.send_run(&run, stats);
+            run.clear();
+        }
+        if is_single {
+            run.push((transmit.dest, bytes));
+        } else {
+            udp.send(transmit, bytes, now, stats);
+        }
+    }
+    udp.send_run(&run, stats);
 }
 
 /// A machine with everything it is driven by.
@@ -187,11 +207,9 @@ where
             for port in self.ports.iter_mut().flatten() {
                 port.udp.begin_slice(now.mono);
             }
-            for (transmit, bytes) in self.outbox.net.transmits() {
-                let port = self.ports.iter_mut().flatten().find(|p| p.udp.kind == transmit.socket);
-                if let Some(port) = port {
-                    port.udp.send(transmit, bytes, now.mono, self.stats.socket(transmit.socket));
-                }
+            for port in self.ports.iter_mut().flatten() {
+                let stats = self.stats.socket(port.udp.kind);
+                send_all(&mut port.udp, &self.outbox.net, now.mono, stats);
             }
             self.outbox.net.clear();
         }

@@ -51,6 +51,29 @@ async fn a_burst_is_one_call_and_arrives_as_separate_datagrams() {
 }
 
 #[tokio::test]
+async fn datagrams_of_many_sizes_and_destinations_share_a_call_and_keep_their_order() {
+    let shard = started(config()).await;
+    let receivers = [plain_socket(), plain_socket(), plain_socket()];
+    let nowhere = SocketAddr::from(([255, 255, 255, 255], 9)); // Broadcast without permission.
+    let mut dests: Vec<SocketAddr> =
+        (0..60).map(|i| receivers[i % 3].local_addr().unwrap()).collect();
+    dests[20] = nowhere;
+    shard.commands.try_send(Order::Spread(dests)).unwrap();
+    let mut buffer = vec![0; 2_000];
+    for (place, receiver) in receivers.iter().enumerate() {
+        for i in (place..60).step_by(3).filter(|i| *i != 20) {
+            let (len, _) = receiver.recv_from(&mut buffer).unwrap();
+            assert_eq!((len, usize::from(buffer[0])), (100 + i, i));
+        }
+    }
+    let stats = finished(shard);
+    assert_eq!(read(&stats.relay.datagrams_out), 59);
+    assert_eq!(read(&stats.relay.send_errors), 1, "the one that was refused took no other with it");
+    // Two runs, and twice more where the refused one ended a call and was tried alone.
+    assert!(read(&stats.relay.send_calls) <= 4, "{stats:?}");
+}
+
+#[tokio::test]
 async fn a_coalesced_burst_reaches_the_other_shard_datagram_by_datagram() {
     let sender = started(config()).await;
     let mut receiver = started(config()).await;

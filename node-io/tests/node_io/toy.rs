@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 pub(crate) enum Order {
     /// Send `count` datagrams of `len` bytes, a slice at a time.
     Burst { dest: SocketAddr, count: usize, len: usize },
+    /// Send a datagram to each, one byte longer than the one before.
+    Spread(Vec<SocketAddr>),
     /// Fire after this long.
     Arm(Duration),
     /// Say `Number(0)`, `Number(1)`, ...
@@ -59,6 +61,11 @@ impl Machine for Toy {
             }
             ShardInput::Command(Order::Burst { dest, count, len }) => {
                 self.burst = Some((dest, count, len))
+            }
+            ShardInput::Command(Order::Spread(dests)) => {
+                for (i, dest) in dests.into_iter().enumerate() {
+                    out.net.send(Socket::Relay, dest, 0, &vec![i as u8; 100 + i]);
+                }
             }
             ShardInput::Command(Order::Arm(after)) => self.armed = Some(now.mono + after),
             ShardInput::Command(Order::Count(n)) => out.events.extend((0..n).map(Said::Number)),
