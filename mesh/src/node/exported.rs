@@ -7,8 +7,11 @@ use relay_proto::links::LinkInfo;
 use sfu_core::report::ShardReport;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is told of the links to one peer: name and how it is read of one link. All but `rtt_us` are summed over lanes.
-const LINK: [(&str, fn(&LinkInfo) -> u64); 15] = [
+/// How a value is read of one link.
+type Read = fn(&LinkInfo) -> u64;
+
+/// What is told of the links to one peer. All but `rtt_us` are summed over lanes.
+const LINK: [(&str, Read); 15] = [
     ("up", |l| u64::from(l.up)),
     ("suspect", |l| u64::from(l.suspect)),
     ("rtt_us", |l| l.rtt.map_or(0, |rtt| rtt.as_micros() as u64)),

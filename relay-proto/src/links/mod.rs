@@ -92,8 +92,10 @@ pub struct Links {
     links: Vec<(u32, Option<Link>)>,
     by_peer: BTreeMap<(NodeId, Lane), u32>,
     fence: EpochFence,
-    /// Packets are written here and split off: one allocation serves dozens of them.
+    /// Packets are written here and split off: the memory serves dozens of them, and comes back when they have left.
     arena: BytesMut,
+    /// What was written to before.
+    arena_before: BytesMut,
     /// Events of calls that have no outbox.
     pending: Vec<LinkEvent>,
     stats: LinksStats,
@@ -139,6 +141,7 @@ impl Links {
             by_peer: BTreeMap::new(),
             fence: EpochFence::default(),
             arena: BytesMut::new(),
+            arena_before: BytesMut::new(),
             pending: Vec::new(),
             stats: LinksStats::default(),
         })

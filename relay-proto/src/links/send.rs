@@ -95,7 +95,11 @@ impl Links {
             return Err(LinkDrop::NotUp);
         };
         if self.arena.capacity() < PACKET_BYTES_MAX {
-            self.arena.reserve(ARENA_BYTES);
+            // Packets in the memory that is full may still wait, in the other half they have left long ago.
+            std::mem::swap(&mut self.arena, &mut self.arena_before);
+            if self.arena.capacity() < PACKET_BYTES_MAX {
+                self.arena.reserve(ARENA_BYTES);
+            }
         }
         self.arena.resize(PACKET_BYTES_MAX, 0);
         let shim = Shim { facts: *facts, retransmitted, seq: 0, sent: 0 };
