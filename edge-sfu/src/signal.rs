@@ -216,7 +216,7 @@ pub enum ServerMessage {
         /// The receive slots, in m-line order.
         slots: Vec<SlotLine>,
     },
-    /// Where to join again when this edge is gone, the nearest first. Sent with each join, before its answer.
+    /// Where to join again when this edge is gone, the nearest first. Sent with each join, after its answer.
     Edges {
         /// `http(s)://host:port` each.
         edges: Vec<String>,

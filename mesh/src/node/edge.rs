@@ -2,11 +2,12 @@
 
 use super::config::{NodeOptions, other_edges};
 use super::report::{Reports, debug_router};
-use crate::signalling::{SignalCounters, SignalState, Sockets, signal_router};
+use crate::signalling::{SignalCounters, SignalState, Sockets, named, signal_router};
 use crate::token::Verifier;
 use anyhow::Context;
 use edge_sfu::peer::PeerConfig;
 use edge_sfu::shard::{EdgeCommand, EdgeConfig, EdgeOutput, EdgeShard, Placement};
+use edge_sfu::signal::ServerMessage;
 use edge_sfu::transport::{DtlsIdentity, TransportConfig};
 use node_io::http::{HttpServer, Readiness, operations_router};
 use node_io::metrics::Metrics;
@@ -62,7 +63,7 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
     let router = signal_router(state)
         .merge(operations_router(metrics.clone(), readiness.clone()))
         .merge(debug_router(reports.clone()))
-        .merge(super::web::client_router(options.region.clone(), others_view));
+        .merge(super::web::client_router(options.region.clone(), others_view.clone()));
     let http = HttpServer::start(&format!("edge {}", options.name), options.http, router).await?;
     metrics.add_http(&http)?;
 
@@ -78,6 +79,7 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
         shard.commands.clone(),
         followed.clone(),
         reports.clone(),
+        others_view.clone(),
     ));
     let follow = tokio::spawn(follow(
         options.clone(),
@@ -197,10 +199,16 @@ async fn pump(
     commands: MailboxSender<EdgeCommand>,
     followed: Followed,
     reports: Reports,
+    others: watch::Receiver<Vec<String>>,
 ) {
     while let Some(output) = outputs.recv().await {
         match output {
-            EdgeOutput::Send { socket, message } => sockets.send(&[socket], &message),
+            EdgeOutput::Send { socket, message } => {
+                sockets.send(&[socket], &message);
+                if matches!(*message, ServerMessage::Joined { .. }) {
+                    sockets.send(&[socket], &ServerMessage::Edges { edges: named(&others) });
+                }
+            }
             EdgeOutput::SendAll { sockets: ids, message } => sockets.send(&ids, &message),
             EdgeOutput::Close(socket) => sockets.finish(socket),
             EdgeOutput::NeedPlacement(meeting) => {

@@ -5,5 +5,6 @@ mod session;
 mod sockets;
 
 pub use counters::SignalCounters;
+pub(crate) use session::named;
 pub use session::{SignalState, signal_router};
 pub use sockets::Sockets;

@@ -15,6 +15,7 @@ use relay_proto::{Lane, MeetingId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// A socket that has not said `join` by then is closed.
@@ -39,9 +40,9 @@ pub struct SignalState {
     /// Set while the node takes no joins: over its budget, or draining.
     pub shedding: Arc<AtomicBool>,
     /// Other edges, by URL, for those who are refused, and for all when this one is gone.
-    pub others: tokio::sync::watch::Receiver<Vec<String>>,
+    pub others: watch::Receiver<Vec<String>>,
     /// Turns true when the node stops: upgraded sockets are not the HTTP server's to cut.
-    pub stop: tokio::sync::watch::Receiver<bool>,
+    pub stop: watch::Receiver<bool>,
 }
 
 impl SignalState {
@@ -84,6 +85,11 @@ impl Bucket {
         self.level -= 1.0;
         true
     }
+}
+
+/// Other edges that a participant is told of, the nearest first.
+pub(crate) fn named(others: &watch::Receiver<Vec<String>>) -> Vec<String> {
+    others.borrow().iter().take(EDGES_NAMED_MAX).cloned().collect()
 }
 
 /// Where one socket stands.
@@ -228,13 +234,7 @@ impl Session {
             return self.refuse_busy();
         }
         self.joined = Some(claims.meeting);
-        self.state.sockets.send(&[self.id], &ServerMessage::Edges { edges: self.others() });
         true
-    }
-
-    /// Other edges, the nearest first.
-    fn others(&self) -> Vec<String> {
-        self.state.others.borrow().iter().take(EDGES_NAMED_MAX).cloned().collect()
     }
 
     fn refuse_busy(&mut self) -> bool {
@@ -243,7 +243,7 @@ impl Session {
             message: "this edge is busy: try one of the others, or again in a moment".to_owned(),
             fatal: true,
             retry_after_ms: Some(2_000),
-            edges: self.others(),
+            edges: named(&self.state.others),
         };
         self.state.sockets.send(&[self.id], &message);
         false
