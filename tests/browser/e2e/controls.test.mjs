@@ -128,7 +128,7 @@ test("in the meeting: pin, views, share, search, statistics, leave and rejoin", 
   await page.hover(by(`tile-${evaId}`));
   await page.click(by(`pin-${evaId}`));
   await lin.untilMain("green");
-  assert.equal(await lin.mainName(), "Eva Zuse");
+  await says(page, "main-name", "Eva Zuse");
   await page.waitForSelector(`${by(`pin-${evaId}`)}[aria-pressed="true"]`);
   await page.click(by(`pin-${evaId}`));
   await lin.untilMain("red");

@@ -23,7 +23,9 @@ async function serveSdk(page) {
 }
 
 /**
- * Many participants with cameras, no ears and no eyes, in one page: each is an SDK meeting with a small picture.
+ * Many participants with cameras, no ears and no eyes, in one page: each is an SDK meeting with a small picture. The pictures are
+ * grainy, so that each has the rate of a real one: a viewer's edge shows as many as the browser's estimate has room for, and
+ * an estimate never grows far beyond what comes.
  *
  * @param {Awaited<ReturnType<import("./chromium.mjs").launch>>} browser
  * @param {string} link meeting link
@@ -45,7 +47,8 @@ export async function crowd(browser, link, names) {
 async function joinAll({ url, token, names, colours }) {
   const { Mesh } = await import("/sdk/dist/index.js");
   window.__crowd = [];
-  const [width, height, fps] = [160, 90, 5];
+  const [width, height, fps] = [160, 90, 8];
+  const RATE_BPS = 140_000;
   const all = Object.entries(colours);
   const track = (i) => {
     const canvas = Object.assign(document.createElement("canvas"), { width, height });
@@ -63,6 +66,12 @@ async function joinAll({ url, token, names, colours }) {
       ctx.rect(width / 2 - 9, height * 0.5, 18, 20);
       ctx.ellipse(width / 2, height * 0.4, height * 0.17, height * 0.21, 0, 0, 7);
       ctx.fill();
+      for (let grain = 0; grain < 260; grain += 1) {
+        ctx.fillStyle = shade(0.5 + Math.random() * 0.5);
+        // The middle stays plain: there the probe looks at the colour.
+        const x = Math.random() * width;
+        ctx.fillRect(Math.abs(x - width / 2) < 14 ? 2 : x, Math.random() * height, 3, 3);
+      }
       picture.requestFrame();
     }, 1_000 / fps);
     return picture;
@@ -72,6 +81,10 @@ async function joinAll({ url, token, names, colours }) {
     const media = { audio: false, video: track(i) };
     const meeting = await Mesh.join({ url, token, name, media, simulcast: false, slots: { audio: 0, video: 0, screen: 0 } });
     window.__crowd.push(meeting);
+    const sender = meeting.pc.getSenders().find((one) => one.track?.kind === "video");
+    const parameters = sender.getParameters();
+    parameters.encodings[0].maxBitrate = RATE_BPS;
+    await sender.setParameters(parameters);
     people.push({ id: meeting.participantId, colour: all[i % all.length][0] });
   }
   return people;
