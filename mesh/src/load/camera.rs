@@ -168,7 +168,12 @@ impl Camera {
     }
 
     /// A packet once more, on the stream for that (RFC 4588 section 4); `None` when it is not kept any more.
-    pub(super) fn again(&mut self, ssrc: u32, seq: u16, transport_seq: &mut u16) -> Option<Vec<u8>> {
+    pub(super) fn again(
+        &mut self,
+        ssrc: u32,
+        seq: u16,
+        transport_seq: &mut u16,
+    ) -> Option<Vec<u8>> {
         let which = self.encodings.iter().position(|e| e.ssrc == ssrc)?;
         let encoding = &mut self.encodings[which];
         let packet = encoding.history.iter().rev().find(|p| p[2..4] == seq.to_be_bytes())?;

@@ -96,10 +96,11 @@ impl Feedback {
 
 fn report(slot: &mut Slot, now_us: u64) -> Option<ReceptionReport> {
     let (fraction_lost, total_lost, last_sequence_number) = slot.numbers.report()?;
-    let (last_sender_report, delay) = slot.report.map_or((0, 0), |SenderReport { middle, arrived_us }| {
-        // In units of 1/65536 s.
-        (middle, ((now_us.saturating_sub(arrived_us) << 16) / 1_000_000) as u32)
-    });
+    let (last_sender_report, delay) =
+        slot.report.map_or((0, 0), |SenderReport { middle, arrived_us }| {
+            // In units of 1/65536 s.
+            (middle, ((now_us.saturating_sub(arrived_us) << 16) / 1_000_000) as u32)
+        });
     Some(ReceptionReport {
         ssrc: slot.ssrc,
         fraction_lost,

@@ -48,23 +48,9 @@ impl Histogram {
         self.max = self.max.max(us);
     }
 
-    /// Adds all of another one.
-    pub(super) fn merge(&mut self, other: &Self) {
-        for (own, theirs) in self.counts.iter_mut().zip(&other.counts) {
-            *own += theirs;
-        }
-        self.total += other.total;
-        self.max = self.max.max(other.max);
-    }
-
     /// How many were counted.
     pub(super) fn count(&self) -> u64 {
         self.total
-    }
-
-    /// How many were longer, to the width of a bucket.
-    pub(super) fn above(&self, us: u64) -> u64 {
-        self.counts.iter().skip(bucket(us) + 1).sum()
     }
 
     /// A quantile in milliseconds; `None` when nothing was counted.
@@ -99,7 +85,6 @@ mod tests {
             assert!((got / ms - 1.0).abs() < 0.03, "{q}: {got}");
         }
         assert_eq!((h.count(), h.max_ms()), (100_000, Some(100.0)));
-        assert!((h.above(50_000) as f64 / 50_000.0 - 1.0).abs() < 0.04);
         assert_eq!(Histogram::default().quantile_ms(0.5), None);
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Participants of one run: 250 x 250 addresses of 127.100.0.0/16 would allow more, but 20,000 open files do not: each has a
 /// WebSocket, and a UDP socket of its own where the mesh is not on this machine.
-pub(super) const PARTICIPANTS_MAX: u32 = 8_000;
+const PARTICIPANTS_MAX: u32 = 8_000;
 /// Participants behind one UDP socket: at 80 packets/s each, 32 fill 4 MiB (2,300 bytes of kernel memory a packet) in 0.7 s.
 pub(super) const PARTICIPANTS_PER_SOCKET: usize = 32;
 /// Receive buffer asked for; what the kernel allows (`net.core.rmem_max`) is taken.
@@ -49,3 +49,8 @@ pub(super) const BEHIND_MAX_US: u64 = 500_000;
 pub(super) const LATE_US: u64 = 20_000;
 /// Errors kept for the report.
 pub(super) const ERRORS_MAX: usize = 20;
+
+/// The most participants of one run.
+pub(crate) fn participants_max() -> i64 {
+    i64::from(PARTICIPANTS_MAX)
+}

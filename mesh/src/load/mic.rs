@@ -117,7 +117,13 @@ impl Mic {
         }
     }
 
-    fn packet(&mut self, now_us: u64, at: u64, level: Option<u8>, transport_seq: &mut u16) -> Vec<u8> {
+    fn packet(
+        &mut self,
+        now_us: u64,
+        at: u64,
+        level: Option<u8>,
+        transport_seq: &mut u16,
+    ) -> Vec<u8> {
         self.seq = self.seq.wrapping_add(1);
         self.counter += 1;
         let speech = level.is_some();

@@ -166,7 +166,14 @@ mod tests {
     use super::*;
 
     fn stamp(counter: u32, in_spurt: u16, sent_ms: u64) -> Stamp {
-        Stamp { source: 3, counter, speech: true, in_spurt, sent_us: sent_ms * 1_000, ..Stamp::default() }
+        Stamp {
+            source: 3,
+            counter,
+            speech: true,
+            in_spurt,
+            sent_us: sent_ms * 1_000,
+            ..Stamp::default()
+        }
     }
 
     #[test]
@@ -174,8 +181,9 @@ mod tests {
         let mut record = Record::default();
         assert_eq!(record.voice(1, &stamp(1, 0, 0)), None, "not measured yet");
         record.begin(100_000);
-        let mut take =
-            |counter, in_spurt, sent, at: u64| record.voice(at * 1_000, &stamp(counter, in_spurt, sent));
+        let mut take = |counter, in_spurt, sent, at: u64| {
+            record.voice(at * 1_000, &stamp(counter, in_spurt, sent))
+        };
         assert_eq!(take(10, 0, 100, 110), None);
         assert_eq!(take(11, 1, 120, 130), Some(20_000));
         assert_eq!(take(13, 3, 160, 170), Some(40_000), "one is missing");

@@ -123,7 +123,10 @@ mod tests {
         let packet = write(&fields, &[(3, &[1, 2]), (10, b"q")], b"payload");
         let (ours, theirs) = (Header::read(&packet).unwrap(), RtpView::parse(&packet).unwrap());
         assert_eq!((ours.seq, ours.timestamp, ours.ssrc, ours.marker), (7, 9, 0x1020_3040, true));
-        assert_eq!((theirs.seq, theirs.timestamp, theirs.ssrc, theirs.marker), (7, 9, 0x1020_3040, true));
+        assert_eq!(
+            (theirs.seq, theirs.timestamp, theirs.ssrc, theirs.marker),
+            (7, 9, 0x1020_3040, true)
+        );
         assert_eq!((ours.extension(3), ours.extension(10)), (Some(&[1, 2][..]), Some(&b"q"[..])));
         assert_eq!(theirs.extension(10), Some(&b"q"[..]));
         assert_eq!((&packet[ours.len..], theirs.payload), (&b"payload"[..], &b"payload"[..]));

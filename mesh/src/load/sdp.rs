@@ -39,7 +39,8 @@ pub(super) struct LocalSide {
 /// An offer, and what its first m-lines publish. Payload types and header extension ids are the ones it names: an edge answers with
 /// the same.
 pub(super) fn offer(lines: &Lines, local: &LocalSide) -> (String, Vec<PublishLine>) {
-    let count = usize::from(lines.mic) + usize::from(lines.camera) + lines.audio_slots + lines.video_slots;
+    let count =
+        usize::from(lines.mic) + usize::from(lines.camera) + lines.audio_slots + lines.video_slots;
     let mids: Vec<String> = (0..count).map(|i| i.to_string()).collect();
     let mut text = format!(
         "v=0\r\no=- {} 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\na=extmap-allow-mixed\r\n\
@@ -175,7 +176,8 @@ impl Answer {
         Ok(Self {
             ufrag: text("a=ice-ufrag:").context("no ICE user in the answer")?,
             pwd: text("a=ice-pwd:").context("no ICE password in the answer")?,
-            fingerprint: text("a=fingerprint:sha-256 ").context("no SHA-256 fingerprint in the answer")?,
+            fingerprint: text("a=fingerprint:sha-256 ")
+                .context("no SHA-256 fingerprint in the answer")?,
             remote: candidate.context("no IPv4 candidate in the answer")?,
             slots: slots(sdp),
         })
@@ -239,7 +241,12 @@ mod tests {
             m=video 9 X 96 97\r\na=mid:2\r\na=sendonly\r\na=ssrc-group:FID 6 7\r\na=ssrc:6 cname:mesh\r\n";
         let read = Answer::read(answer).unwrap();
         assert_eq!((read.remote, read.ufrag.as_str()), ("192.0.2.2:5000".parse().unwrap(), "u"));
-        let slot = |mid: &str, audio, ssrc, rtx_ssrc| AnswerSlot { mid: mid.into(), audio, ssrc, rtx_ssrc };
+        let slot = |mid: &str, audio, ssrc, rtx_ssrc| AnswerSlot {
+            mid: mid.into(),
+            audio,
+            ssrc,
+            rtx_ssrc,
+        };
         assert_eq!(read.slots, [slot("1", true, 5, None), slot("2", false, 6, Some(7))]);
         assert!(Answer::read("v=0\r\n").is_err());
     }

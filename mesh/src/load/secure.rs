@@ -11,13 +11,13 @@ use rtc::dtls::crypto::Certificate;
 use rtc::dtls::endpoint::{Endpoint, EndpointEvent};
 use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc::dtls::state::State;
+use rtc::ice::Event;
 use rtc::ice::agent::Agent;
 use rtc::ice::agent::agent_config::AgentConfig;
 use rtc::ice::candidate::candidate_host::CandidateHostConfig;
 use rtc::ice::candidate::{Candidate, CandidateConfig};
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::ice::state::ConnectionState;
-use rtc::ice::Event;
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
@@ -59,7 +59,8 @@ impl Identity {
     /// # Errors
     /// When there is no entropy.
     pub(super) fn generate() -> anyhow::Result<Self> {
-        let provider: Arc<dyn RTCCryptoProvider> = Arc::new(rtc::crypto::providers::RingProvider::new());
+        let provider: Arc<dyn RTCCryptoProvider> =
+            Arc::new(rtc::crypto::providers::RingProvider::new());
         let certificate =
             Certificate::generate_self_signed(vec!["load".to_owned()], provider.crypto())?;
         let der = certificate.certificate.first().context("an empty certificate")?;
@@ -74,9 +75,10 @@ impl Identity {
             return Ok(config.clone());
         }
         let (provider, wanted) = (self.provider.clone(), expected.to_owned());
-        let verify = move |chain: &[Vec<u8>], _: &[rustls::pki_types::CertificateDer<'static>]| {
+        let verify = move |chain: &[Vec<u8>], _: &[rustls_pki_types::CertificateDer<'static>]| {
             let der = chain.first().ok_or(Error::ErrNonCertificate)?;
-            let found = fingerprint(provider.as_ref(), der).map_err(|e| Error::Other(e.to_string()))?;
+            let found =
+                fingerprint(provider.as_ref(), der).map_err(|e| Error::Other(e.to_string()))?;
             if found.eq_ignore_ascii_case(&wanted) {
                 Ok(())
             } else {
@@ -130,7 +132,8 @@ fn candidate(addr: SocketAddrV4) -> anyhow::Result<Candidate> {
         component: 1,
         ..CandidateConfig::default()
     };
-    Ok(CandidateHostConfig { base_config, ..CandidateHostConfig::default() }.new_candidate_host()?)
+    Ok(CandidateHostConfig { base_config, ..CandidateHostConfig::default() }
+        .new_candidate_host()?)
 }
 
 impl Transport {
@@ -239,7 +242,9 @@ impl Transport {
                 Event::ConnectionStateChange(ConnectionState::Connected) if self.dtls.is_none() => {
                     self.greet(now);
                 }
-                Event::ConnectionStateChange(ConnectionState::Failed | ConnectionState::Disconnected) => {
+                Event::ConnectionStateChange(
+                    ConnectionState::Failed | ConnectionState::Disconnected,
+                ) => {
                     self.fail("the edge does not answer checks any more".to_owned());
                 }
                 _ => {}
@@ -290,8 +295,11 @@ fn keys(state: &State, provider: &dyn RTCCryptoProvider) -> anyhow::Result<Keys>
         other => anyhow::bail!("the edge chose {other:?}"),
     };
     let mut config = Config { profile, ..Config::default() };
-    let material =
-        state.export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], config.keying_material_len())?;
+    let material = state.export_keying_material(
+        LABEL_EXTRACTOR_DTLS_SRTP,
+        &[],
+        config.keying_material_len(),
+    )?;
     config.set_session_keys_from_keying_material(material.as_ref(), true)?;
     let k = &config.keys;
     let crypto = provider.crypto();

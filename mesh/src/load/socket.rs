@@ -101,8 +101,14 @@ impl Pool {
         Ok(pool)
     }
 
+    /// The own address on the way to the edges.
+    pub(super) fn own(&self) -> IpAddr {
+        IpAddr::V4(self.own)
+    }
+
     /// How many sockets there are.
-    pub(super) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.sockets.len()
     }
 
@@ -131,7 +137,8 @@ impl Pool {
     pub(super) fn send(&self, place: &Place, data: &[u8], to: SocketAddrV4) -> bool {
         let Some(socket) = self.sockets.get(place.socket) else { return false };
         let address = nix::libc::in_addr { s_addr: u32::from_ne_bytes(place.addr.ip().octets()) };
-        let info = nix::libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address, ipi_addr: address };
+        let info =
+            nix::libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address, ipi_addr: address };
         let control = [ControlMessage::Ipv4PacketInfo(&info)];
         let parts = [IoSlice::new(data)];
         let to = SockaddrIn::from(to);

@@ -44,6 +44,11 @@ impl Thin {
         Self { viewer, publisher, feedback, transport, place, remote }
     }
 
+    /// Its edge.
+    pub(super) fn remote(&self) -> SocketAddrV4 {
+        self.remote
+    }
+
     /// A datagram for it has arrived.
     pub(super) fn datagram(
         &mut self,

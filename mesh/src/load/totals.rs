@@ -19,19 +19,3 @@ pub(super) struct Totals {
     /// From a datagram's arrival to its being read.
     pub(super) read_late: Histogram,
 }
-
-impl Totals {
-    /// Adds all of another one.
-    pub(super) fn merge(&mut self, other: &Self) {
-        for (own, theirs) in self.voice_delay.iter_mut().zip(&other.voice_delay) {
-            own.merge(theirs);
-        }
-        for (own, theirs) in self.picture_delay.iter_mut().zip(&other.picture_delay) {
-            own.merge(theirs);
-        }
-        self.gap.merge(&other.gap);
-        self.switch.merge(&other.switch);
-        self.late.merge(&other.late);
-        self.read_late.merge(&other.read_late);
-    }
-}

@@ -58,7 +58,11 @@ impl Schedule {
             while from_us < LANES_PERIOD_US {
                 let ms = rng.random_range(turn_ms.0..=turn_ms.1.max(turn_ms.0));
                 let until_us = (from_us + ms * 1_000).min(LANES_PERIOD_US);
-                turns[members[at]].push(Turn { from_us, until_us, level: rng.random_range(LEVELS) });
+                turns[members[at]].push(Turn {
+                    from_us,
+                    until_us,
+                    level: rng.random_range(LEVELS),
+                });
                 if until_us == LANES_PERIOD_US {
                     break;
                 }
@@ -94,7 +98,10 @@ impl Schedule {
             }
         }
         turns.iter_mut().for_each(|t| t.sort_by_key(|t| t.from_us));
-        Ok(Self { speakers: turns.into_iter().map(Arc::from).collect(), period_us: period_us.max(1) })
+        Ok(Self {
+            speakers: turns.into_iter().map(Arc::from).collect(),
+            period_us: period_us.max(1),
+        })
     }
 
     /// The turns of one speaker.
@@ -110,9 +117,8 @@ impl Schedule {
             let shift = round * self.period_us;
             let others = self.speakers.iter().enumerate().filter(|(i, _)| Some(*i) != except);
             let turns = others.flat_map(|(_, turns)| turns.iter());
-            let cut = turns.map(|t| {
-                ((t.from_us + shift).max(from_us), (t.until_us + shift).min(until_us))
-            });
+            let cut = turns
+                .map(|t| ((t.from_us + shift).max(from_us), (t.until_us + shift).min(until_us)));
             spans.extend(cut.filter(|(from, until)| from < until));
         }
         spans.sort_unstable();

@@ -48,7 +48,8 @@ impl Arrivals {
         let reference = first_us as i64 / REFERENCE_US;
         let (mut symbols, mut recv_deltas) = (Vec::new(), Vec::new());
         let mut before_us = reference * REFERENCE_US;
-        let mut seen = std::mem::take(&mut self.seen).into_iter().filter(|(s, _)| *s >= base).peekable();
+        let mut seen =
+            std::mem::take(&mut self.seen).into_iter().filter(|(s, _)| *s >= base).peekable();
         for seq in base..=last {
             let arrived = seen.next_if(|(s, _)| *s == seq);
             // Too far apart for 16 bits: as good as not received.

@@ -25,7 +25,12 @@ pub(super) struct Frame {
 }
 
 /// One packet's payload of `len` bytes: descriptor, at the start of the frame its header, zeros, and `stamp`.
-pub(super) fn payload(frame: &Frame, start: bool, len: usize, stamp: &[u8; Stamp::BYTES]) -> Vec<u8> {
+pub(super) fn payload(
+    frame: &Frame,
+    start: bool,
+    len: usize,
+    stamp: &[u8; Stamp::BYTES],
+) -> Vec<u8> {
     let [high, low] = (frame.picture & PICTURE_ID_MASK).to_be_bytes();
     // X and S; I, L, T; the id in two bytes; TL0PICIDX counts every frame, as all are base layer.
     let mut out = vec![if start { 0x90 } else { 0x80 }, 0xe0, 0x80 | high, low, low, 0];
@@ -50,7 +55,9 @@ pub(super) fn payload(frame: &Frame, start: bool, len: usize, stamp: &[u8; Stamp
 /// What a viewer checks in a payload: whether it starts a frame, and the picture id.
 pub(super) fn read(payload: &[u8]) -> Option<(bool, u16)> {
     match *payload {
-        [first, flags, high, low, ..] if first & 0x80 != 0 && flags & 0x80 != 0 && high & 0x80 != 0 => {
+        [first, flags, high, low, ..]
+            if first & 0x80 != 0 && flags & 0x80 != 0 && high & 0x80 != 0 =>
+        {
             Some((first & 0x17 == 0x10, u16::from_be_bytes([high & 0x7f, low])))
         }
         _ => None,
