@@ -66,12 +66,11 @@ impl Heard {
     }
 }
 
-/// One second of one viewer.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Second {
-    pub(super) voice: u16,
-    pub(super) frames: u16,
-}
+/// Packets of speech are counted in spans of this length, by when they were sent: voices come over ways of different lengths, and
+/// a change of speaker from a near to a far one is a pause for this viewer although nothing is missing.
+pub(super) const SPAN_US: u64 = 500_000;
+/// Spans of a day.
+const SPANS_MAX: usize = 172_800;
 
 /// The whole.
 #[derive(Clone, Debug, Default)]
@@ -80,8 +79,8 @@ pub(super) struct Record {
     pub(super) from_us: Option<u64>,
     /// Voices by the publisher's number.
     pub(super) voices: BTreeMap<u32, Heard>,
-    /// Second by second.
-    pub(super) seconds: Vec<Second>,
+    /// Packets of speech by span.
+    pub(super) spans: Vec<u16>,
     /// Packets of speech and of pictures.
     pub(super) packets: [u64; 2],
     pub(super) bytes: u64,
@@ -107,14 +106,20 @@ impl Record {
         *self = Self { from_us: Some(now_us), ..Self::default() };
     }
 
-    fn second(&mut self, arrived_us: u64) -> Option<&mut Second> {
-        /// A run of a day.
-        const SECONDS_MAX: usize = 86_400;
-        let at = (arrived_us.checked_sub(self.from_us?)? / 1_000_000) as usize;
-        if at >= self.seconds.len() && at < SECONDS_MAX {
-            self.seconds.resize(at + 1, Second::default());
+    fn span(&mut self, sent_us: u64) -> Option<&mut u16> {
+        let at = (sent_us.checked_sub(self.from_us?)? / SPAN_US) as usize;
+        if at >= self.spans.len() && at < SPANS_MAX {
+            self.spans.resize(at + 1, 0);
         }
-        self.seconds.get_mut(at)
+        self.spans.get_mut(at)
+    }
+
+    /// Packets of speech sent in whole spans up to `until_us`, and when the last of these ended.
+    pub(super) fn spoken(&self, until_us: u64) -> (u64, u64) {
+        let Some(from_us) = self.from_us else { return (0, until_us) };
+        let spans = until_us.saturating_sub(from_us) / SPAN_US;
+        let packets = self.spans.iter().take(spans as usize).map(|n| u64::from(*n)).sum();
+        (packets, from_us + spans * SPAN_US)
     }
 
     /// A voice packet; the gap before it.
@@ -122,8 +127,8 @@ impl Record {
         let from_us = self.from_us?;
         if stamp.speech {
             self.packets[0] += 1;
-            if let Some(second) = self.second(arrived_us) {
-                second.voice += 1;
+            if let Some(span) = self.span(stamp.sent_us) {
+                *span += 1;
             }
         }
         self.voices.entry(stamp.source).or_default().take(arrived_us, stamp, from_us)
@@ -135,7 +140,7 @@ impl Record {
     }
 
     /// The end of a frame.
-    pub(super) fn frame(&mut self, arrived_us: u64, main: bool, encoding: u8, whole: bool) {
+    pub(super) fn frame(&mut self, main: bool, encoding: u8, whole: bool) {
         if !whole {
             self.broken += 1;
             return;
@@ -143,9 +148,6 @@ impl Record {
         self.frames += 1;
         if main {
             self.main_frames[usize::from(encoding.min(2))] += 1;
-            if let Some(second) = self.second(arrived_us) {
-                second.frames += 1;
-            }
         }
     }
 
@@ -195,7 +197,8 @@ mod tests {
         let heard = &record.voices[&3];
         assert_eq!((heard.packets, heard.spurts, heard.clipped, heard.missing), (8, 2, 2, 0));
         assert_eq!((heard.longest_gap_us, heard.gaps), (120_000, 1));
-        assert_eq!((record.seconds[0].voice, record.packets[0]), (8, 8));
+        assert_eq!((&record.spans[..], record.packets[0]), (&[6, 2][..], 8));
+        assert_eq!(record.spoken(700_000), (6, 600_000), "the second span is not over");
     }
 
     #[test]
@@ -207,13 +210,9 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_counted_second_by_second() {
+    fn frames_are_counted_whole() {
         let mut record = Record::default();
-        record.begin(0);
-        for frame in 0..30 {
-            record.frame(frame * 66_000, true, 0, frame != 7);
-        }
-        assert_eq!((record.main(), record.broken, record.seconds.len()), (29, 1, 2));
-        assert_eq!(record.seconds[0].frames + record.seconds[1].frames, 29);
+        (0..30).for_each(|frame| record.frame(frame % 2 == 0, 0, frame != 6));
+        assert_eq!((record.main(), record.broken, record.frames), (14, 1, 29));
     }
 }

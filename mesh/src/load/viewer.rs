@@ -11,6 +11,9 @@ use super::vp8;
 /// A picture that follows a turn by more than this was not switched to because of it.
 const SWITCH_MAX_US: u64 = 10_000_000;
 
+/// After another picture has come into a slot, its packets come from a cache for at most this long: their delay is no path's.
+const REPLAY_US: u64 = 3_000_000;
+
 /// An opened packet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Opened<'a> {
@@ -49,6 +52,8 @@ pub(super) struct Slot {
     timestamp: u32,
     holes: bool,
     encoding: u8,
+    /// When another picture came.
+    changed_us: u64,
 }
 
 impl Slot {
@@ -116,6 +121,7 @@ impl Viewer {
             timestamp: 0,
             holes: false,
             encoding: 0,
+            changed_us: 0,
         };
         let slots = slots.iter().enumerate().map(slot).collect();
         Self { number, slots, record: Record::default(), times }
@@ -175,9 +181,6 @@ impl Viewer {
             return;
         }
         record.picture();
-        if measured && step != Step::Filled {
-            totals.picture_delay[way].add(delay);
-        }
         if let Some(first) = picture(slot, packet, &stamp, step, record) {
             let onset = directory.onset_us(stamp.source);
             let took = packet.arrived_us.saturating_sub(onset);
@@ -185,9 +188,13 @@ impl Viewer {
                 totals.switch.add(took);
             }
         }
+        let live = packet.arrived_us > slot.changed_us + REPLAY_US;
+        if measured && live && step != Step::Filled {
+            totals.picture_delay[way].add(delay);
+        }
         if packet.marker && step != Step::Filled {
             let whole = !slot.holes || slot.numbers.is_whole();
-            record.frame(packet.arrived_us, slot.main, slot.encoding, whole);
+            record.frame(slot.main, slot.encoding, whole);
             slot.holes = false;
             if whole {
                 times.frame_us.get_or_insert(packet.arrived_us);
@@ -219,6 +226,9 @@ fn picture(
         return None;
     }
     let begins = before.is_none() || switched || other_encoding;
+    if begins {
+        slot.changed_us = packet.arrived_us;
+    }
     let follows = before.is_none_or(|(_, last)| {
         id == last.wrapping_add(1) & vp8::PICTURE_ID_MASK || (id == last && same_frame)
     });

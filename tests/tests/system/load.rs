@@ -34,7 +34,7 @@ fn every_viewer_of_a_small_meeting_has_a_voice_and_a_picture_and_nothing_is_lost
     let path = page.path().to_str().expect("a path").to_owned();
     let (participants, publishers, full) =
         (PARTICIPANTS.to_string(), PUBLISHERS.to_string(), FULL.to_string());
-    let args = [
+    let args: [&str; 15] = [
         "--participants",
         &participants,
         "--publishers",

@@ -14,6 +14,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Packets a second of a voice.
 const VOICE_PPS: f64 = 50.0;
+/// What was sent in the last half second may still be under way.
+const UNDER_WAY_US: u64 = 500_000;
 /// A full voice: at most one packet in a hundred is missing.
 const FULL_VOICE: f64 = 0.99;
 /// Frames a second of a picture that counts.
@@ -130,13 +132,14 @@ fn joins(inputs: &Inputs<'_>) -> Joins {
     }
 }
 
-/// For how long others spoke while a participant was measured, seconds.
-fn spoken_s(inputs: &Inputs<'_>, outcome: &Outcome) -> f64 {
+/// Packets of speech that a participant received a second of speech of others, by when they were sent; none: nobody spoke.
+fn voice_pps(inputs: &Inputs<'_>, outcome: &Outcome) -> Option<f64> {
     let plan = &inputs.shared.plan;
-    let Some(member) = plan.members.get(outcome.number as usize) else { return 0.0 };
-    let from = outcome.record.from_us.unwrap_or(inputs.measured.from_us);
-    let until = inputs.measured.until_us;
-    plan.schedules[member.meeting].spoken_us(from, until, member.speaker) as f64 / 1e6
+    let member = plan.members.get(outcome.number as usize)?;
+    let from = outcome.record.from_us?;
+    let (packets, until) = outcome.record.spoken(inputs.measured.until_us - UNDER_WAY_US);
+    let spoken_us = plan.schedules[member.meeting].spoken_us(from, until, member.speaker);
+    (spoken_us > 0).then(|| packets as f64 * 1e6 / spoken_us as f64)
 }
 
 fn group(inputs: &Inputs<'_>, outcomes: &[&Outcome], seconds: f64) -> Group {
@@ -144,9 +147,8 @@ fn group(inputs: &Inputs<'_>, outcomes: &[&Outcome], seconds: f64) -> Group {
     let (mut voices, mut pictures, mut packets, mut bytes) = (Vec::new(), Vec::new(), 0, 0);
     for outcome in outcomes {
         let r = &outcome.record;
-        let spoken = spoken_s(inputs, outcome);
         let (clipped, missing) = r.speech_missing();
-        let pps = if spoken > 0.0 { r.packets[0] as f64 / spoken } else { VOICE_PPS };
+        let pps = voice_pps(inputs, outcome).unwrap_or(VOICE_PPS);
         let holes = (clipped + missing) as f64 <= (1.0 - FULL_VOICE) * r.packets[0] as f64;
         let fps = r.main() as f64 / seconds.max(0.001);
         g.full_voice += usize::from(pps >= FULL_VOICE * VOICE_PPS && holes);
