@@ -3,6 +3,7 @@
 pub mod cli;
 mod config;
 pub mod dev;
+mod load;
 pub mod node;
 pub mod signalling;
 pub mod token;

@@ -165,6 +165,12 @@ impl Mesh {
         self.banner.media_ip
     }
 
+    /// Where the mesh keeps its files.
+    #[must_use]
+    pub fn state_dir(&self) -> &Path {
+        &self.banner.state_dir
+    }
+
     /// All nodes as they were at the start.
     #[must_use]
     pub fn nodes(&self) -> &[NodeInfo] {

@@ -3,6 +3,7 @@
 mod certs;
 mod check;
 mod dev;
+mod load;
 mod logs;
 mod meeting;
 mod node;
@@ -38,6 +39,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Create, list, show and end meetings
     Meeting(meeting::MeetingArgs),
+    /// Load a mesh with many participants and report what they received
+    Load(Box<load::LoadArgs>),
     /// Print a join token
     Token(token::TokenArgs),
     /// Make a cluster's CA, and certificates of nodes, topology and operators
@@ -71,6 +74,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<()> {
         Command::Dev(args) => dev::run(args),
         Command::Check(args) => check::run(&args, inner),
         Command::Meeting(args) => meeting::run(args),
+        Command::Load(args) => load::run_load(*args),
         Command::Token(args) => token::run(&args),
         Command::Certs(args) => certs::run(&args),
     }

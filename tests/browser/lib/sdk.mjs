@@ -79,7 +79,7 @@ async function joinAll({ url, token, names, colours }) {
   const people = [];
   for (const [i, name] of names.entries()) {
     const media = { audio: false, video: track(i) };
-    const meeting = await Mesh.join({ url, token, name, media, simulcast: false, slots: { audio: 0, video: 0, screen: 0 } });
+    const meeting = await Mesh.join({ url, token, name, media, slots: { audio: 0, video: 0, screen: 0 } });
     window.__crowd.push(meeting);
     const sender = meeting.pc.getSenders().find((one) => one.track?.kind === "video");
     const parameters = sender.getParameters();

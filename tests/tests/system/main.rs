@@ -8,6 +8,7 @@
 mod crowd;
 mod edges;
 mod hostile;
+mod load;
 mod nonsense;
 mod pictures;
 mod region;
