@@ -43,7 +43,7 @@ impl Stamp {
         out[4..8].copy_from_slice(&self.source.to_be_bytes());
         out[8..12].copy_from_slice(&self.counter.to_be_bytes());
         out[12] = self.encoding;
-        out[13] = u8::from(self.key) * KEY | u8::from(self.speech) * SPEECH;
+        out[13] = (u8::from(self.key) * KEY) | (u8::from(self.speech) * SPEECH);
         out[14..16].copy_from_slice(&self.in_spurt.to_be_bytes());
         out[16..].copy_from_slice(&self.sent_us.to_be_bytes());
         out

@@ -232,7 +232,7 @@ fn picture(
     let follows = before.is_none_or(|(_, last)| {
         id == last.wrapping_add(1) & vp8::PICTURE_ID_MASK || (id == last && same_frame)
     });
-    if step == Step::Next && ((begins && !(start && stamp.key)) || !start || !follows) {
+    if step == Step::Next && (!start || !follows || (begins && !stamp.key)) {
         record.bad_starts += 1;
     }
     (switched && slot.main).then_some(true)

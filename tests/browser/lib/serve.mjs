@@ -13,13 +13,15 @@ const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 export async function serve(folder, { policy = true } = {}) {
   const server = createServer(async (request, response) => {
     const path = new URL(request.url, "http://localhost").pathname;
+    // Browsers ask for it unasked; a page that names none is not broken.
+    if (path === "/favicon.ico") return void response.writeHead(204).end();
     const file = path === "/" || path.startsWith("/m/") ? "index.html" : normalize(path).replace(/^(\.\.[/\\])+/, "");
     try {
       const body = await readFile(join(folder, file));
       // The policy an edge sets, so that a page that would break there breaks here.
       response.writeHead(200, {
         "content-type": TYPES[extname(file)] ?? "application/octet-stream",
-...(policy && { "content-security-policy": POLICY }),
+        ...(policy && { "content-security-policy": POLICY }),
       });
       response.end(body);
     } catch {
