@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// How often the progress is counted.
 const PROGRESS_EVERY_US: u64 = 200_000;
 
+/// While datagrams are read, what is due is looked at this often.
+const WORK_EVERY_US: u64 = 2_000;
+
 /// What the driver is told.
 pub(super) enum Order {
     /// Somebody's answer has come.
@@ -271,26 +274,37 @@ impl Driver {
         }
     }
 
+    /// Reads what has arrived. What is due meanwhile does not wait until all is read.
     fn read(&mut self, wait: Duration, batch: &mut Batch) {
         let offset_us = clock::kernel_offset_us();
-        let Self { pool, directory, thins, dues, totals, progress, .. } = self;
-        let mut around = Around { pool: pool.as_ref(), directory: directory.as_ref(), totals };
+        let pool = self.pool.clone();
+        let mut worked_us = clock::now_us();
         for socket in pool.wait(wait) {
             let now_us = clock::now_us();
-            let count = pool.receive(socket, batch, |d| {
-                let at = d.number as usize;
-                let thin = thins.get_mut(at).and_then(Option::as_mut);
-                let Some(thin) = thin.filter(|t| t.remote() == d.from) else { return };
-                let arrived_us = (d.kernel_us - offset_us).max(0) as u64;
-                around.totals.read_late.add(now_us.saturating_sub(arrived_us));
-                thin.datagram(now_us, arrived_us, d.data, &mut around);
-                // Packets change only what is to be fed back; the handshake's timers cost more to ask.
-                let media = matches!(d.data.first(), Some(128..=191));
-                let due = if media { thin.feedback.due_us() } else { thin.due_us() };
-                dues[at] = dues[at].min(due);
-            });
-            progress.datagrams.fetch_add(count as u64, Ordering::Relaxed);
+            if now_us >= worked_us + WORK_EVERY_US {
+                worked_us = now_us;
+                self.work(now_us);
+            }
+            self.read_one(socket, offset_us, now_us, batch);
         }
+    }
+
+    fn read_one(&mut self, socket: usize, offset_us: i64, now_us: u64, batch: &mut Batch) {
+        let Self { pool, directory, thins, dues, totals, progress, .. } = self;
+        let mut around = Around { pool: pool.as_ref(), directory: directory.as_ref(), totals };
+        let count = pool.receive(socket, batch, |d| {
+            let at = d.number as usize;
+            let thin = thins.get_mut(at).and_then(Option::as_mut);
+            let Some(thin) = thin.filter(|t| t.remote() == d.from) else { return };
+            let arrived_us = (d.kernel_us - offset_us).max(0) as u64;
+            around.totals.read_late.add(now_us.saturating_sub(arrived_us));
+            thin.datagram(now_us, arrived_us, d.data, &mut around);
+            // Packets change only what is to be fed back; the handshake's timers cost more to ask.
+            let media = matches!(d.data.first(), Some(128..=191));
+            let due = if media { thin.feedback.due_us() } else { thin.due_us() };
+            dues[at] = dues[at].min(due);
+        });
+        progress.datagrams.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     fn work(&mut self, now_us: u64) {

@@ -96,12 +96,13 @@ mod tests {
     use edge_sfu::rtcp::{Packets, Rtcp};
     use rtc::shared::marshal::Marshal;
 
-    /// The edge's reader of what we write: base, and which packets came.
-    fn read(feedback: &TransportLayerCc) -> String {
+    /// What the edge reads of what we write: base, and how many packets it is about.
+    fn read(feedback: &TransportLayerCc) -> (u16, u16) {
         let bytes = feedback.marshal().unwrap();
-        let mut packets = Packets::new(&bytes);
-        match packets.next() {
-            Some(Ok(Rtcp::Twcc(feedback))) => format!("{feedback:?}"),
+        match Packets::new(&bytes).next() {
+            Some(Ok(Rtcp::Twcc([a, b, c, d, ..]))) => {
+                (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]))
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -117,12 +118,12 @@ mod tests {
         assert_eq!((first.base_sequence_number, first.packet_status_count), (65_534, 5));
         let deltas: Vec<i64> = first.recv_deltas.iter().map(|d| d.delta).collect();
         assert_eq!(deltas, [0, 500, 259_500, 250]);
-        assert!(read(&first).contains("65534"), "{}", read(&first));
+        assert_eq!(read(&first), (65_534, 5));
         arrivals.add(0, 950_000);
         arrivals.add(4, 960_000);
         let second = arrivals.take(1, 2).unwrap();
         assert_eq!((second.base_sequence_number, second.packet_status_count), (3, 2));
         assert_eq!((second.fb_pkt_count, second.recv_deltas.len()), (1, 1));
-        read(&second);
+        assert_eq!(read(&second), (3, 2));
     }
 }

@@ -1,3 +1,5 @@
+//! What a viewer counts: frames, switches, delays, what must not be.
+
 use super::*;
 use crate::load::vp8::Frame;
 
