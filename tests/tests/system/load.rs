@@ -23,8 +23,9 @@ fn load(mesh: &Mesh, args: &[&str]) -> (bool, String) {
     (out.status.success(), text)
 }
 
+/// A figure of the report; one that is not there is no number, and passes no bound.
 fn number(report: &Value, path: &str) -> f64 {
-    report.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {path}: {report}"))
+    report.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN)
 }
 
 #[test]
