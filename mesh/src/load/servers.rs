@@ -68,16 +68,16 @@ fn parse(text: &str) -> Counters {
             ("process_cpu_seconds_total", _) => c.cpu_s += value,
             ("mesh_shard_cpu_seconds_total", _) => c.shard_cpu_s += value,
             ("process_resident_memory_bytes", _) => c.memory_bytes += value,
-            ("mesh_hub_packets", "ingested") => c.ingested += value,
-            ("mesh_hub_packets", "forwarded") => c.forwarded += value,
-            ("mesh_hub_packets", "relayed") => c.relayed += value,
-            ("mesh_hub_packets", "resent") => c.resent += value,
-            ("mesh_hub_packets", "key_requests") => c.key_requests += value,
+            ("mesh_hub_packets_total", "ingested") => c.ingested += value,
+            ("mesh_hub_packets_total", "forwarded") => c.forwarded += value,
+            ("mesh_hub_packets_total", "relayed") => c.relayed += value,
+            ("mesh_hub_packets_total", "resent") => c.resent += value,
+            ("mesh_hub_packets_total", "key_requests") => c.key_requests += value,
             ("mesh_udp_kernel_drops_total", _) => c.kernel_drops += value,
             ("mesh_udp_send_errors_total" | "mesh_udp_send_full_total", _) => c.send_drops += value,
             ("mesh_link", "lost") => c.link_lost += value,
             ("mesh_link", "queue_full" | "queue_late") => c.link_queue += value,
-            ("mesh_drops", _) => {
+            ("mesh_drops_total", _) => {
                 let reason = label("reason").unwrap_or("?").to_owned();
                 *c.drops.entry(reason).or_default() += value;
             }
@@ -150,8 +150,8 @@ mod tests {
     #[test]
     fn metrics_are_read_and_subtracted() {
         let text = "# HELP x\nprocess_cpu_seconds_total{node=\"a\"} 2.5\n\
-            mesh_hub_packets{node=\"a\",way=\"forwarded\"} 100\nmesh_link{peer=\"5\",what=\"lost\"} 1\n\
-            mesh_link{peer=\"6\",what=\"queue_late\"} 2\nmesh_drops{reason=\"replay\"} 7\nother 1\nbroken\n";
+            mesh_hub_packets_total{node=\"a\",way=\"forwarded\"} 100\nmesh_link{peer=\"5\",what=\"lost\"} 1\n\
+            mesh_link{peer=\"6\",what=\"queue_late\"} 2\nmesh_drops_total{reason=\"replay\"} 7\nother 1\nbroken\n";
         let then = parse(text);
         assert_eq!(
             (then.cpu_s, then.forwarded, then.link_lost, then.link_queue),
