@@ -24,8 +24,8 @@ async function serveSdk(page) {
 
 /**
  * Many participants with cameras, no ears and no eyes, in one page: each is an SDK meeting with a small picture. The pictures are
- * grainy, so that each has the rate of a real one: a viewer's edge shows as many as the browser's estimate has room for, and
- * an estimate never grows far beyond what comes.
+ * grainy, so that each has more than the 150 kbit/s that an edge reckons with: it shows as many as the browser's estimate (REMB)
+ * has room for, and that never exceeds 1.5 times what comes. With less than 300 kbit/s each it can stand still at a few pictures.
  *
  * @param {Awaited<ReturnType<import("./chromium.mjs").launch>>} browser
  * @param {string} link meeting link
@@ -48,7 +48,7 @@ async function joinAll({ url, token, names, colours }) {
   const { Mesh } = await import("/sdk/dist/index.js");
   window.__crowd = [];
   const [width, height, fps] = [160, 90, 8];
-  const RATE_BPS = 140_000;
+  const RATE_BPS = 320_000;
   const all = Object.entries(colours);
   const track = (i) => {
     const canvas = Object.assign(document.createElement("canvas"), { width, height });
@@ -66,7 +66,7 @@ async function joinAll({ url, token, names, colours }) {
       ctx.rect(width / 2 - 9, height * 0.5, 18, 20);
       ctx.ellipse(width / 2, height * 0.4, height * 0.17, height * 0.21, 0, 0, 7);
       ctx.fill();
-      for (let grain = 0; grain < 260; grain += 1) {
+      for (let grain = 0; grain < 500; grain += 1) {
         ctx.fillStyle = shade(0.5 + Math.random() * 0.5);
         // The middle stays plain: there the probe looks at the colour.
         const x = Math.random() * width;
