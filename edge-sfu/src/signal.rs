@@ -68,6 +68,23 @@ pub enum ClientMessage {
         #[ts(optional)]
         max_bitrate_bps: Option<u32>,
     },
+    /// Writes to everybody, or to one participant. Comes back with `chat`; what has not is to be said again with the same key.
+    Chat {
+        /// Chosen at random, below 2^53.
+        #[ts(type = "number")]
+        key: u64,
+        /// To whom alone.
+        #[serde(default)]
+        #[ts(optional)]
+        to: Option<u32>,
+        /// At most 2,000 characters.
+        text: String,
+    },
+    /// Raises or lowers the own hand.
+    Hand {
+        /// Whether it is up.
+        raised: bool,
+    },
     /// Goodbye.
     Leave,
     /// Answered with `pong`.
@@ -178,6 +195,46 @@ pub struct MemberJson {
     pub camera_off: bool,
     /// Whether they may publish.
     pub publisher: bool,
+    /// A raised hand; of two the lower number was raised first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "number")]
+    pub hand: Option<u64>,
+}
+
+/// Something that was written.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export)]
+pub struct ChatJson {
+    /// The writer's key: one's own message is known by it, and one that is told twice.
+    #[ts(type = "number")]
+    pub key: u64,
+    /// When the meeting's origin had it, ms since the Unix epoch.
+    #[ts(type = "number")]
+    pub at_ms: u64,
+    /// Who wrote it.
+    pub from: u32,
+    /// Their name then.
+    pub name: String,
+    /// To whom alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub to: Option<u32>,
+    /// What.
+    pub text: String,
+}
+
+impl From<&relay_proto::control::ChatMessage> for ChatJson {
+    fn from(m: &relay_proto::control::ChatMessage) -> Self {
+        Self {
+            key: m.post.key,
+            at_ms: m.at_ms,
+            from: m.post.from.0,
+            name: m.post.name.clone(),
+            to: m.post.to.map(|to| to.0),
+            text: m.post.text.clone(),
+        }
+    }
 }
 
 impl From<&relay_proto::control::Member> for MemberJson {
@@ -189,6 +246,7 @@ impl From<&relay_proto::control::Member> for MemberJson {
             mic_muted: m.mic_muted,
             camera_off: m.camera_off,
             publisher: m.publisher,
+            hand: Some(m.hand).filter(|hand| *hand != 0),
         }
     }
 }
@@ -250,6 +308,11 @@ pub enum ServerMessage {
     Slots {
         /// The changed ones.
         slots: Vec<SlotState>,
+    },
+    /// What was written: after a join the last of it, then each as it comes.
+    Chat {
+        /// Oldest first.
+        messages: Vec<ChatJson>,
     },
     /// Something was refused. After `fatal` the socket is closed.
     Error {
