@@ -1,6 +1,12 @@
 //! One shard of an origin, whole, over real links, in memory and virtual time.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test: what must not be fails it"
+)]
 #![allow(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
 
 mod demand;
