@@ -35,11 +35,8 @@ impl OriginShard {
 /// What an edge that attached is told of what was written.
 pub(crate) fn history(chat: &ChatLog, edge: NodeId) -> Vec<Body> {
     let messages: Vec<ChatMessage> = chat.read_by(|p| p.node() == edge).cloned().collect();
-    let parts: Vec<&[ChatMessage]> = if messages.is_empty() {
-        vec![&[]]
-    } else {
-        messages.chunks(CHAT_HISTORY_MAX).collect()
-    };
+    let parts: Vec<&[ChatMessage]> =
+        if messages.is_empty() { vec![&[]] } else { messages.chunks(CHAT_HISTORY_MAX).collect() };
     let last = parts.len() - 1;
     let part = |(i, part): (usize, &&[ChatMessage])| Body::ChatHistory {
         seq: chat.seq(),

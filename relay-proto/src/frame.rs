@@ -11,12 +11,12 @@
 //! |  body: bincode 2, standard configuration ...                  |
 //! ```
 
-use crate::control::{ChatPost, Announce, Member, RosterChange};
+use crate::control::{Announce, ChatPost, Member, RosterChange};
 use crate::control::{Body, Control, Hello};
 use crate::ids::Encoding;
-use crate::limits::{CHAT_CHARS_MAX, CHAT_HISTORY_MAX, 
-    CONTROL_BYTES_MAX, DIGEST_MAX, FLOOR_RECENT_MAX, HOPS_DECODED_MAX, NAME_CHARS_MAX,
-    REGION_BYTES_MAX, SNAPSHOT_MEMBERS_MAX, WANTS_MAX,
+use crate::limits::{
+    CHAT_CHARS_MAX, CHAT_HISTORY_MAX, CONTROL_BYTES_MAX, DIGEST_MAX, FLOOR_RECENT_MAX,
+    HOPS_DECODED_MAX, NAME_CHARS_MAX, REGION_BYTES_MAX, SNAPSHOT_MEMBERS_MAX, WANTS_MAX,
 };
 use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -109,5 +109,6 @@ pub const SUSPECT_AFTER: Duration = Duration::from_millis(400);
 /// Silence that ends a link: ten heartbeats. Failover budget is 2 s (ARCHITECTURE section 7).
 pub const DEAD_AFTER: Duration = Duration::from_millis(1_000);
 
-const _: () = assert!(CHAT_HISTORY_MAX * (4 * (CHAT_CHARS_MAX + NAME_CHARS_MAX) + 40) <= CONTROL_BYTES_MAX);
+const _: () =
+    assert!(CHAT_HISTORY_MAX * (4 * (CHAT_CHARS_MAX + NAME_CHARS_MAX) + 40) <= CONTROL_BYTES_MAX);
 const _: () = assert!(SNAPSHOT_MEMBERS_MAX * (4 * NAME_CHARS_MAX + 20) <= CONTROL_BYTES_MAX);

@@ -23,7 +23,8 @@ impl ChatLog {
     /// At the origin: gives a message its place. `None`: it has one already, or is empty or too long.
     pub fn post(&mut self, at_ms: u64, post: ChatPost) -> Option<&ChatMessage> {
         let text = post.text.trim();
-        let fits = !text.is_empty() && text.chars().take(CHAT_CHARS_MAX + 1).count() <= CHAT_CHARS_MAX;
+        let fits =
+            !text.is_empty() && text.chars().take(CHAT_CHARS_MAX + 1).count() <= CHAT_CHARS_MAX;
         if !fits || self.knows(post.key) {
             return None;
         }
@@ -69,7 +70,10 @@ impl ChatLog {
     }
 
     /// What may be read by those for whom `reads` is true, oldest first.
-    pub fn read_by(&self, reads: impl Fn(ParticipantId) -> bool) -> impl Iterator<Item = &ChatMessage> {
+    pub fn read_by(
+        &self,
+        reads: impl Fn(ParticipantId) -> bool,
+    ) -> impl Iterator<Item = &ChatMessage> {
         self.messages.iter().filter(move |m| match m.post.to {
             None => true,
             Some(to) => reads(to) || reads(m.post.from),
@@ -144,7 +148,10 @@ mod tests {
         let mut other = ChatLog::default();
         let second = other.post(0, post(2, None, "b")).cloned().unwrap();
         assert!(!edge.merge(first), "known by its key, whatever its number");
-        assert!(edge.merge(second.clone()), "the same number as the first has with the origin before");
+        assert!(
+            edge.merge(second.clone()),
+            "the same number as the first has with the origin before"
+        );
         edge.count_from(other.seq());
         assert!(!edge.keep(second));
         assert!(edge.keep(other.post(0, post(3, None, "c")).cloned().unwrap()));

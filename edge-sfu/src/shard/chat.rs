@@ -105,7 +105,9 @@ impl EdgeShard {
             Some((ErrorCode::Malformed, "a message has 1 to 2,000 characters and a key below 2^53"))
         } else if to.is_some_and(|to| !meeting.roster.has(to)) {
             Some((ErrorCode::OutOfOrder, "that participant has left"))
-        } else if due >= now.mono + CHAT_EVERY * CHAT_BURST || meeting.chat.pending.len() >= CHAT_PENDING_MAX {
+        } else if due >= now.mono + CHAT_EVERY * CHAT_BURST
+            || meeting.chat.pending.len() >= CHAT_PENDING_MAX
+        {
             Some((ErrorCode::TooMany, "too many messages: one a second; send it again in a moment"))
         } else {
             None
@@ -123,8 +125,11 @@ impl EdgeShard {
 
     /// After attaching: what has not come back is said again. The origin knows each by its key.
     pub(super) fn write_again(&mut self, now: Now, key: usize) {
-        let pending: Vec<ChatPost> =
-            self.meetings.get(key).map(|m| m.chat.pending.iter().cloned().collect()).unwrap_or_default();
+        let pending: Vec<ChatPost> = self
+            .meetings
+            .get(key)
+            .map(|m| m.chat.pending.iter().cloned().collect())
+            .unwrap_or_default();
         for post in pending {
             self.ask_to_write(now, key, post);
         }

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use relay_proto::control::{ChatMessage, ChatPost, Announce, Body, Codec, Control, EncodingInfo, Floor, Hello, Member, Refusal, Role,
-    RosterChange, SpeakerLevel, Want,
+use relay_proto::control::{
+    Announce, Body, ChatMessage, ChatPost, Codec, Control, EncodingInfo, Floor, Hello, Member,
+    Refusal, Role, RosterChange, SpeakerLevel, Want,
 };
 use relay_proto::envelope::{
     Datagram, PacketKind, SHIM_BYTES, Shim, StreamDecoder, Wire, WireError, decode_datagram,
@@ -333,7 +334,8 @@ fn a_full_part_of_a_history_fits_one_frame_and_a_longer_text_none() {
         to: Some(ParticipantId(u32::MAX)),
         text: "\u{1F600}".repeat(chars),
     };
-    let message = ChatMessage { seq: u64::MAX, at_ms: u64::MAX, post: post(limits::CHAT_CHARS_MAX) };
+    let message =
+        ChatMessage { seq: u64::MAX, at_ms: u64::MAX, post: post(limits::CHAT_CHARS_MAX) };
     let history = |messages| control(Body::ChatHistory { seq: u64::MAX, messages, last: true });
     let full = history(vec![message.clone(); limits::CHAT_HISTORY_MAX]);
     assert!(full.encode().unwrap().len() <= limits::CONTROL_BYTES_MAX + 8);
