@@ -68,9 +68,9 @@ impl UdpPort {
         }
     }
 
-    /// Sends single datagrams in as few calls as the kernel allows. What it does not take is dropped and counted.
+    /// Sends single datagrams in as few calls as the kernel allows, to addresses that [`Self::reachable`] gave. What it does not
+    /// take is dropped and counted.
     pub(crate) fn send_run(&mut self, run: &Run<'_>, stats: &SocketStats) {
-        let run: Run<'_> = run.iter().map(|(to, bytes)| (self.reachable(*to), *bytes)).collect();
         let mut rest = &run[..];
         while !rest.is_empty() {
             bump(&stats.send_calls, 1);
@@ -169,7 +169,8 @@ impl UdpPort {
         }
     }
 
-    fn reachable(&self, dest: SocketAddr) -> SocketAddr {
+    /// The address as this socket must write it.
+    pub(crate) fn reachable(&self, dest: SocketAddr) -> SocketAddr {
         match dest.ip() {
             IpAddr::V4(ip) if self.is_v6 => {
                 SocketAddr::new(ip.to_ipv6_mapped().into(), dest.port())

@@ -58,7 +58,7 @@ fn send_all(udp: &mut UdpPort, net: &Net, now: Instant, stats: &SocketStats) {
             run.clear();
         }
         if is_single {
-            run.push((transmit.dest, bytes));
+            run.push((udp.reachable(transmit.dest), bytes));
         } else {
             udp.send(transmit, bytes, now, stats);
         }

@@ -188,6 +188,12 @@ impl Tree {
     }
 
     fn speak(&mut self, who: &mut Person, level: u8) {
+        self.utter(who, level);
+        self.settle();
+    }
+
+    /// The same, but nothing is flushed yet.
+    fn utter(&mut self, who: &mut Person, level: u8) {
         who.seq += 1;
         let payload = [who.target as u8; 80];
         let packet = Packet {
@@ -201,7 +207,6 @@ impl Tree {
             payload: &payload,
         };
         let _ = self.hubs[who.hub].0.ingest(self.now, who.port, &packet);
-        self.settle();
     }
 
     /// One packet of one frame of each encoding.

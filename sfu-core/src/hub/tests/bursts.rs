@@ -66,20 +66,7 @@ fn voices_of_a_viewer_leave_in_one_burst_before_any_picture() {
         tree.speak(who, 20);
     }
     people[..CAMERAS].iter().for_each(|p| tree.expose(p, 4, false));
-    for who in &mut people[..2] {
-        who.seq += 1;
-        let packet = Packet {
-            track: TrackId { participant: who.id, kind: TrackKind::Mic },
-            encoding: Encoding::Q,
-            seq: who.seq,
-            timestamp: u32::from(who.seq) * 960,
-            marker: false,
-            facts: PacketFacts::VOICE,
-            level: Some(20),
-            payload: &[7; 80],
-        };
-        let _ = tree.hubs[0].0.ingest(tree.now, who.port, &packet);
-    }
+    people[..2].iter_mut().for_each(|who| tree.utter(who, 20));
     let mut wire = Wire { room: usize::MAX, ..Wire::default() };
     assert_eq!(tree.hubs[0].0.flush(tree.now, &mut wire), Progress::Done);
     let is_voice = |slot: u16| slot < 3;
