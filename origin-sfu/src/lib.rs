@@ -12,6 +12,9 @@
 )]
 
 mod attach;
+mod chat;
+mod conduct;
+mod host;
 mod meeting;
 mod roster;
 mod shard;

@@ -4,6 +4,7 @@
 //! the epoch under which its sender acts; a receiver that knows a newer one answers [`Control::Refused`].
 
 use crate::ids::{Encoding, EncodingSet, Epoch, FlowId, MeetingId, NodeId, ParticipantId, TrackId};
+use crate::roles::{Barrier, HostAction, HostRefusal, Knocker, MemberRole, Settings};
 use crate::time::NtpTime;
 use serde::{Deserialize, Serialize};
 
@@ -77,8 +78,15 @@ pub struct Member {
     pub mic_muted: bool,
     /// Whether the camera is off.
     pub camera_off: bool,
-    /// Whether they may publish (false: an attendee of a webinar).
-    pub publisher: bool,
+    /// What they may do. The origin decides it once they have entered.
+    pub role: MemberRole,
+    /// Whether their token grants hosting.
+    pub owner: bool,
+    /// Tells one person from another without naming them: a hash of the token's subject; 0 where it names nobody.
+    pub identity: u64,
+    /// A raised hand: 0 is none, and of two the one with the lower number was raised first. An edge asks with any number, the
+    /// origin gives the real one.
+    pub hand: u64,
 }
 
 /// A change of the roster. The origin gives each change the next number of the meeting.
@@ -88,6 +96,32 @@ pub enum RosterChange {
     Put(Member),
     /// Somebody left.
     Remove(ParticipantId),
+}
+
+/// What somebody writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatPost {
+    /// Chosen at random by who writes, so that what is said again is known again.
+    pub key: u64,
+    /// Who writes.
+    pub from: ParticipantId,
+    /// Their display name, for those who come when they have left.
+    pub name: String,
+    /// To whom alone; `None`: to everybody.
+    pub to: Option<ParticipantId>,
+    /// The text; at most [`crate::limits::CHAT_CHARS_MAX`] characters.
+    pub text: String,
+}
+
+/// What was written, in its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatMessage {
+    /// Its number in the meeting; an edge is not told of private ones between others, and so not of every number.
+    pub seq: u64,
+    /// When the origin had it, by its wall clock; ms since the Unix epoch.
+    pub at_ms: u64,
+    /// What.
+    pub post: ChatPost,
 }
 
 /// One speaker's standing at an edge.
@@ -202,6 +236,65 @@ pub enum Body {
     Refused(Refusal),
     /// The meeting is over.
     Ended,
+    /// Edge to origin: one of its participants writes this; answered by its coming back with a number. Said again after
+    /// attaching, until it has come back.
+    ChatRequest(ChatPost),
+    /// Origin to edges: this was written. Private messages go to the edges of the two.
+    Chat(ChatMessage),
+    /// Origin to an edge that attached: what was written last, oldest first.
+    ChatHistory {
+        /// Number of the last message of the meeting.
+        seq: u64,
+        /// Some of it; at most [`crate::limits::CHAT_HISTORY_MAX`].
+        messages: Vec<ChatMessage>,
+        /// Whether this is the last part.
+        last: bool,
+    },
+    /// Origin to edges: how the meeting is set. Replaces what was said before.
+    Settings(Settings),
+    /// Edge to origin: a participant of the sender's wants this done.
+    HostRequest {
+        /// Names the request; comes back.
+        key: u32,
+        /// Who.
+        from: ParticipantId,
+        /// What.
+        action: HostAction,
+    },
+    /// The answer.
+    HostAnswer {
+        /// Of the request.
+        key: u32,
+        /// Who had asked.
+        from: ParticipantId,
+        /// Why it was not done; none: it was.
+        refused: Option<HostRefusal>,
+    },
+    /// Origin to the edges concerned: carry this out on your participants.
+    Command {
+        /// The host who wanted it.
+        by: ParticipantId,
+        /// What.
+        action: HostAction,
+    },
+    /// Edge to origin: somebody waits here to be let in. Said again after attaching.
+    Knock(Knocker),
+    /// Edge to origin: they wait no more.
+    KnockEnded(ParticipantId),
+    /// Origin to edges, for hosts: who waits. Replaces what was said before.
+    Knocking {
+        /// Those who wait longest; at most [`crate::limits::KNOCKERS_TOLD_MAX`].
+        people: Vec<Knocker>,
+        /// How many there are in all.
+        total: u32,
+    },
+    /// Origin to an edge: this participant of yours may not enter.
+    TurnedAway {
+        /// Who.
+        participant: ParticipantId,
+        /// Why.
+        barrier: Barrier,
+    },
 }
 
 /// A control message.

@@ -11,12 +11,13 @@
 //! |  body: bincode 2, standard configuration ...                  |
 //! ```
 
-use crate::control::{Announce, Member, RosterChange};
+use crate::control::{Announce, ChatPost, Member, RosterChange};
 use crate::control::{Body, Control, Hello};
 use crate::ids::Encoding;
 use crate::limits::{
-    CONTROL_BYTES_MAX, DIGEST_MAX, FLOOR_RECENT_MAX, HOPS_DECODED_MAX, NAME_CHARS_MAX,
-    REGION_BYTES_MAX, SNAPSHOT_MEMBERS_MAX, WANTS_MAX,
+    CHAT_CHARS_MAX, CHAT_HISTORY_MAX, CONTROL_BYTES_MAX, DIGEST_MAX, FLOOR_RECENT_MAX,
+    HOPS_DECODED_MAX, KNOCKERS_TOLD_MAX, NAME_CHARS_MAX, REGION_BYTES_MAX, SNAPSHOT_MEMBERS_MAX,
+    WANTS_MAX,
 };
 use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -176,6 +177,17 @@ fn check_control(control: &Control) -> Result<(), &'static str> {
             ok(members.len() <= SNAPSHOT_MEMBERS_MAX, "members")?;
             ok(members.iter().all(is_member), "name")
         }
+        Body::ChatRequest(post) => ok(is_post(post), "chat"),
+        Body::Chat(message) => ok(is_post(&message.post), "chat"),
+        Body::ChatHistory { messages, .. } => {
+            ok(messages.len() <= CHAT_HISTORY_MAX, "chat history")?;
+            ok(messages.iter().all(|m| is_post(&m.post)), "chat")
+        }
+        Body::Knock(knocker) => ok(is_name(&knocker.name), "name"),
+        Body::Knocking { people, .. } => {
+            ok(people.len() <= KNOCKERS_TOLD_MAX, "people who wait")?;
+            ok(people.iter().all(|k| is_name(&k.name)), "name")
+        }
         _ => Ok(()),
     }
 }
@@ -195,8 +207,16 @@ fn is_encoding(encoding: Encoding) -> bool {
     usize::from(encoding.0) < Encoding::MAX_PER_TRACK
 }
 
+fn is_post(post: &ChatPost) -> bool {
+    post.text.chars().take(CHAT_CHARS_MAX + 1).count() <= CHAT_CHARS_MAX && is_name(&post.name)
+}
+
 fn is_member(member: &Member) -> bool {
-    member.name.chars().count() <= NAME_CHARS_MAX
+    is_name(&member.name)
+}
+
+fn is_name(name: &str) -> bool {
+    name.chars().take(NAME_CHARS_MAX + 1).count() <= NAME_CHARS_MAX
 }
 
 /// Takes the control stream apart. Holds at most one frame, and allocates only for bytes that came.

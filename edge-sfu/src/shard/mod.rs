@@ -4,10 +4,13 @@
 //! [`Hub::ingest`] keeps it; [`EdgeShard::flush`] fans it out into slots of peers and over links.
 
 mod attach;
+mod chat;
 mod command;
+mod host;
 mod io;
 mod join;
 pub mod limits;
+mod lobby;
 mod meeting;
 mod peers;
 mod roster;

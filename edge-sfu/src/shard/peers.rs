@@ -1,13 +1,14 @@
 //! The peers of one shard, and when each wants to be woken.
 
-use super::command::SocketId;
+use super::command::{Join, SocketId};
+use super::limits::{BURST, CHAT_EVERY, PAGE_EVERY};
 use crate::peer::Peer;
 use relay_proto::ParticipantId;
 use sfu_core::alarms::Alarms;
 use sfu_core::hub::PortId;
 use slab::Slab;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One participant's peer with what the shard knows of it.
 #[derive(Debug)]
@@ -18,7 +19,34 @@ pub(super) struct Entry {
     pub(super) participant: ParticipantId,
     pub(super) socket: SocketId,
     pub(super) may_publish: bool,
+    pub(super) may_chat: bool,
     pub(super) connected: bool,
+    pub(super) posts: Pace,
+    pub(super) pages: Pace,
+}
+
+/// How often a participant may do something: once in `every`, and [`BURST`] times at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    every: Duration,
+    /// When the last would have been due at this pace.
+    due: Option<Instant>,
+}
+
+impl Pace {
+    fn new(every: Duration) -> Self {
+        Self { every, due: None }
+    }
+
+    /// Whether it may be done now; then it counts as done.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let due = self.due.map_or(now, |due| due.max(now));
+        let allowed = due < now + self.every * BURST;
+        if allowed {
+            self.due = Some(due + self.every);
+        }
+        allowed
+    }
 }
 
 impl Entry {
@@ -27,10 +55,20 @@ impl Entry {
         meeting: usize,
         port: PortId,
         participant: ParticipantId,
-        socket: SocketId,
-        may_publish: bool,
+        join: &Join,
     ) -> Self {
-        Self { peer, meeting, port, participant, socket, may_publish, connected: false }
+        Self {
+            peer,
+            meeting,
+            port,
+            participant,
+            socket: join.socket,
+            may_publish: join.role().publishes(),
+            may_chat: join.may_chat,
+            connected: false,
+            posts: Pace::new(CHAT_EVERY),
+            pages: Pace::new(PAGE_EVERY),
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
 
+mod chat;
 mod demand;
 mod edge;
 mod epochs;
@@ -17,6 +18,7 @@ mod epochs;
 mod far;
 mod full;
 mod heads;
+mod host;
 mod no_alloc;
 mod roster;
 mod world;

@@ -3,14 +3,15 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use relay_proto::control::{
-    Announce, Body, Codec, Control, EncodingInfo, Floor, Hello, Member, Refusal, Role,
-    RosterChange, SpeakerLevel, Want,
+    Announce, Body, ChatMessage, ChatPost, Codec, Control, EncodingInfo, Floor, Hello, Member,
+    Refusal, Role, RosterChange, SpeakerLevel, Want,
 };
 use relay_proto::envelope::{
     Datagram, PacketKind, SHIM_BYTES, Shim, StreamDecoder, Wire, WireError, decode_datagram,
     write_envelope, write_stream_head,
 };
 use relay_proto::frame::{Frame, FrameDecoder, FrameError, HelloAck};
+use relay_proto::roles::{Barrier, HostAction, HostRefusal, Knocker, MemberRole, Settings};
 use relay_proto::{
     Class, Encoding, EncodingSet, Epoch, FlowId, Lane, MeetingId, NodeId, NtpTime, PacketFacts,
     ParticipantId, TrackId, TrackKind, limits,
@@ -159,17 +160,23 @@ fn control(body: Body) -> Frame {
     Frame::Control(Control { meeting: MeetingId(0x0102_0304_0506_0708), epoch: Epoch(4), body })
 }
 
-/// One of each message.
-fn messages() -> Vec<Frame> {
-    let track = TrackId { participant: ParticipantId(0x0010_0005), kind: TrackKind::Camera };
-    let member = Member {
+fn member() -> Member {
+    Member {
         id: ParticipantId(7),
         name: "Zoë".into(),
         edge: NodeId(3),
         mic_muted: true,
         camera_off: false,
-        publisher: true,
-    };
+        role: MemberRole::Panelist,
+        owner: false,
+        identity: 0,
+        hand: 0,
+    }
+}
+
+/// One of each message.
+fn messages() -> Vec<Frame> {
+    let track = TrackId { participant: ParticipantId(0x0010_0005), kind: TrackKind::Camera };
     let announce = Announce {
         track,
         codec: Codec::Vp8,
@@ -201,7 +208,7 @@ fn messages() -> Vec<Frame> {
         instance: 77,
         sent_at: NtpTime(0xeb00_0000_8000_0000),
     };
-    vec![
+    let mut frames = vec![
         Frame::Hello(hello),
         Frame::HelloAck(HelloAck { version: 1, features: 1, instance: 77 }),
         control(Body::Attach { region: "eu-1".into() }),
@@ -218,12 +225,56 @@ fn messages() -> Vec<Frame> {
         control(Body::Keyframe { track, encoding: Encoding::F }),
         control(Body::Digest(vec![level])),
         control(Body::Floor(floor)),
-        control(Body::RosterRequest(RosterChange::Put(member.clone()))),
+        control(Body::RosterRequest(RosterChange::Put(member()))),
         control(Body::Roster { seq: 3, change: RosterChange::Remove(ParticipantId(7)) }),
-        control(Body::RosterSnapshot { seq: 3, members: vec![member], first: true, last: true }),
+        control(Body::RosterSnapshot { seq: 3, members: vec![member()], first: true, last: true }),
         control(Body::Refused(Refusal::StaleEpoch(Epoch(6)))),
         control(Body::Refused(Refusal::Loop)),
         control(Body::Ended),
+    ];
+    frames.extend(people_frames());
+    frames
+}
+
+/// Chat, roles and the door.
+fn people_frames() -> Vec<Frame> {
+    let post = ChatPost {
+        key: 0x0102_0304_0506,
+        from: ParticipantId(7),
+        name: "Zoë".into(),
+        to: Some(ParticipantId(9)),
+        text: "hello".into(),
+    };
+    let knocker = Knocker { id: ParticipantId(9), name: "Zoë".into(), identity: 0x1122 };
+    let message = ChatMessage { seq: 11, at_ms: 1_800_000_000_123, post: post.clone() };
+    vec![
+        control(Body::ChatRequest(post.clone())),
+        control(Body::Chat(message.clone())),
+        control(Body::ChatHistory { seq: 12, messages: vec![message], last: true }),
+        control(Body::Settings(Settings {
+            locked: true,
+            waiting_room: false,
+            chat_locked: true,
+            pinned_share: Some(ParticipantId(7)),
+        })),
+        control(Body::HostRequest {
+            key: 5,
+            from: ParticipantId(7),
+            action: HostAction::Mute { target: ParticipantId(9), kind: TrackKind::Mic },
+        }),
+        control(Body::HostAnswer {
+            key: 5,
+            from: ParticipantId(7),
+            refused: Some(HostRefusal::Gone),
+        }),
+        control(Body::Command {
+            by: ParticipantId(7),
+            action: HostAction::Deny { target: ParticipantId(9) },
+        }),
+        control(Body::Knock(knocker.clone())),
+        control(Body::KnockEnded(ParticipantId(9))),
+        control(Body::Knocking { people: vec![knocker], total: 60 }),
+        control(Body::TurnedAway { participant: ParticipantId(9), barrier: Barrier::Waits }),
     ]
 }
 
@@ -314,6 +365,28 @@ fn what_passes_a_limit_is_neither_written_nor_read() {
 }
 
 #[test]
+fn a_full_part_of_a_history_fits_one_frame_and_a_longer_text_none() {
+    let post = |chars| ChatPost {
+        key: u64::MAX,
+        from: ParticipantId(u32::MAX),
+        name: "\u{1F600}".repeat(limits::NAME_CHARS_MAX),
+        to: Some(ParticipantId(u32::MAX)),
+        text: "\u{1F600}".repeat(chars),
+    };
+    let message =
+        ChatMessage { seq: u64::MAX, at_ms: u64::MAX, post: post(limits::CHAT_CHARS_MAX) };
+    let history = |messages| control(Body::ChatHistory { seq: u64::MAX, messages, last: true });
+    let full = history(vec![message.clone(); limits::CHAT_HISTORY_MAX]);
+    assert!(full.encode().unwrap().len() <= limits::CONTROL_BYTES_MAX + 8);
+    for body in [
+        history(vec![message; limits::CHAT_HISTORY_MAX + 1]),
+        control(Body::ChatRequest(post(limits::CHAT_CHARS_MAX + 1))),
+    ] {
+        assert!(matches!(body.encode(), Err(FrameError::Limit(_))));
+    }
+}
+
+#[test]
 fn a_full_snapshot_fits_one_frame() {
     let member = Member {
         id: ParticipantId(u32::MAX),
@@ -321,7 +394,10 @@ fn a_full_snapshot_fits_one_frame() {
         edge: NodeId(NodeId::MAX),
         mic_muted: true,
         camera_off: true,
-        publisher: true,
+        role: MemberRole::Panelist,
+        owner: false,
+        identity: 0,
+        hand: 0,
     };
     let members = vec![member; limits::SNAPSHOT_MEMBERS_MAX];
     let frame = control(Body::RosterSnapshot { seq: u64::MAX, members, first: true, last: true });
@@ -404,7 +480,7 @@ proptest! {
     }
 
     #[test]
-    fn no_frame_panics(which in 0_usize..18, at in 0_usize..200, flip: u8, tail in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn no_frame_panics(which in 0_usize..29, at in 0_usize..200, flip: u8, tail in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bytes = frames().swap_remove(which).0.encode().unwrap();
         let len = bytes.len();
         bytes[at % len] ^= flip;
