@@ -278,6 +278,7 @@ fn plans(scenario: &Scenario) -> Vec<Plan> {
                 entity: (g, i),
                 edge: edges.get(i % edges.len().max(1)).copied().unwrap_or(0),
                 join_at: first.plus(Duration::from_millis(group.join_every_ms * i as u64)),
+                speaks: !group.watch || i < group.cameras,
                 camera: i < group.cameras,
                 slots: Slots { audio: AUDIO_SLOTS, video: group.video_slots },
                 strip: group.strip,
@@ -296,7 +297,7 @@ fn turns_of(
 ) -> Result<Vec<Turn>, BuildError> {
     let talk = &scenario.talk;
     let may = |p: &Plan| match talk.who {
-        Who::All => true,
+        Who::All => p.speaks,
         Who::Cameras => p.camera,
         Who::Nobody => false,
     };

@@ -33,13 +33,11 @@ impl World {
             EdgeOutput::Send { socket, message } => {
                 let message = Arc::new(*message);
                 self.note_message(node, &[socket], &message);
-                self.say_to_participant(socket, message);
+                self.say_to_participants(&[socket], &message);
             }
             EdgeOutput::SendAll { sockets, message } => {
                 self.note_message(node, &sockets, &message);
-                for socket in sockets {
-                    self.say_to_participant(socket, Arc::clone(&message));
-                }
+                self.say_to_participants(&sockets, &message);
             }
             EdgeOutput::Close(socket) => {
                 if let Some(p) = self.participants.get_mut(socket.0 as usize) {
@@ -82,10 +80,17 @@ impl World {
     }
 
     /// A signalling message travels as long as a packet does; nothing overtakes on a socket.
-    fn say_to_participant(&mut self, socket: SocketId, message: Arc<ServerMessage>) {
-        let place = socket.0 as usize;
-        let at = self.time.plus(self.signal_delay(place));
-        self.queue.push(at, Event::Told(place, message));
+    fn say_to_participants(&mut self, sockets: &[SocketId], message: &Arc<ServerMessage>) {
+        let bytes = serde_json::to_string(&**message).map_or(0, |text| text.len());
+        for socket in sockets {
+            let place = socket.0 as usize;
+            let at = self.time.plus(self.signal_delay(place));
+            if let Some(p) = self.participants.get_mut(place) {
+                p.signalled.messages += 1;
+                p.signalled.bytes += bytes as u64;
+            }
+            self.queue.push(at, Event::Told(place, Arc::clone(message)));
+        }
     }
 
     pub(crate) fn say_to_edge(&mut self, place: usize, message: ClientMessage) {

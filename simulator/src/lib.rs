@@ -38,7 +38,7 @@ mod world;
 
 pub use builder::{BuildError, Builder};
 pub use digest::RunHash;
-pub use participant::{CameraCounters, HeardTurn, PictureCounters, Spoken, Stage};
+pub use participant::{CameraCounters, HeardTurn, PictureCounters, Signalled, Spoken, Stage};
 pub use report::Report;
 pub use scenario::{Scenario, ScenarioError};
 pub use time::SimTime;

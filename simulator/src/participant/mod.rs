@@ -4,6 +4,7 @@ mod camera;
 mod heard;
 mod picture;
 mod sdp;
+mod signalled;
 mod stamp;
 mod viewer;
 mod voice;
@@ -11,6 +12,7 @@ mod voice;
 pub use camera::CameraCounters;
 pub use heard::HeardTurn;
 pub use picture::PictureCounters;
+pub use signalled::Signalled;
 pub use voice::Spoken;
 
 pub(crate) use sdp::Slots;
@@ -45,6 +47,8 @@ pub(crate) struct Plan {
     /// The edge's place in the world.
     pub(crate) edge: usize,
     pub(crate) join_at: SimTime,
+    /// Whether they have a microphone; who has none watches only.
+    pub(crate) speaks: bool,
     pub(crate) camera: bool,
     pub(crate) slots: Slots,
     pub(crate) strip: Option<u32>,
@@ -74,6 +78,7 @@ pub(crate) struct Participant {
     /// Mids and roles of the slots, once joined.
     pub(crate) slots: Vec<(String, SlotRole)>,
     pub(crate) wall_us: i64,
+    pub(crate) signalled: Signalled,
     pub(crate) viewer: Viewer,
     pub(crate) voice: Voice,
     pub(crate) camera: Option<Camera>,
@@ -102,6 +107,7 @@ impl Participant {
             slots: Vec::new(),
             // Nobody's clock is right; half a second is usual.
             wall_us: between(&mut wall, 0, 1_000_000) as i64 - 500_000,
+            signalled: Signalled::default(),
             viewer: Viewer::new(me),
             voice: Voice::new(me, mic, turns, stream(seed, entity, Purpose::Voice)),
             camera,
@@ -116,12 +122,12 @@ impl Participant {
 
     /// The wish to enter.
     pub(crate) fn join(&self, socket: SocketId, meeting: MeetingId) -> Join {
-        let (sdp, publish) = sdp::offer(self.plan.camera, self.plan.slots);
+        let (sdp, publish) = sdp::offer(self.plan.speaks, self.plan.camera, self.plan.slots);
         Join {
             socket,
             meeting,
             name: self.plan.name.clone(),
-            may_publish: true,
+            may_publish: self.plan.speaks,
             may_chat: true,
             owner: false,
             wait: false,
@@ -133,6 +139,7 @@ impl Participant {
 
     /// What the edge says; answers what the participant says to that.
     pub(crate) fn told(&mut self, now: Now, message: &ServerMessage) -> Option<ClientMessage> {
+        self.signalled.told(message);
         match message {
             ServerMessage::Joined { participant, sdp, slots, .. } => {
                 let Some(answer) = sdp::read_answer(sdp, slots) else {
@@ -175,10 +182,8 @@ impl Participant {
             return client;
         }
         let camera = self.camera.as_ref().and_then(Camera::deadline);
-        [client, camera, Some(self.voice.deadline()), Some(self.report_at)]
-            .into_iter()
-            .flatten()
-            .min()
+        let voice = self.plan.speaks.then(|| self.voice.deadline());
+        [client, camera, voice, Some(self.report_at)].into_iter().flatten().min()
     }
 
     /// Does what is due.
@@ -195,7 +200,7 @@ impl Participant {
             let _ = client.send(net, packet);
         };
         let mut buffer = [0; VOICE_BYTES];
-        while self.voice.deadline() <= t {
+        while self.plan.speaks && self.voice.deadline() <= t {
             if let Some(len) = self.voice.tick(&mut self.transport_seq, &mut buffer) {
                 send(&buffer[..len]);
             }

@@ -73,12 +73,12 @@ fn line(text: &mut String, mid: &str, audio: bool, sends: bool) {
     }
 }
 
-/// The offer: own microphone, own camera if any, then receive slots.
-pub(crate) fn offer(camera: bool, slots: Slots) -> (String, Vec<PublishLine>) {
-    let mut publish = vec![PublishLine { mid: MIC_MID.to_owned(), kind: TrackKindJson::Mic }];
-    if camera {
-        publish.push(PublishLine { mid: CAMERA_MID.to_owned(), kind: TrackKindJson::Camera });
-    }
+/// The offer: own microphone and camera, if any, then receive slots.
+pub(crate) fn offer(mic: bool, camera: bool, slots: Slots) -> (String, Vec<PublishLine>) {
+    let line_of = |mid: &str, kind| PublishLine { mid: mid.to_owned(), kind };
+    let mic = mic.then(|| line_of(MIC_MID, TrackKindJson::Mic));
+    let camera = camera.then(|| line_of(CAMERA_MID, TrackKindJson::Camera));
+    let publish: Vec<PublishLine> = mic.into_iter().chain(camera).collect();
     let own = publish.iter().map(|p| p.mid.clone());
     let receive = (0..slots.audio + slots.video).map(|i| i.to_string());
     let mids: Vec<String> = own.chain(receive).collect();
@@ -86,7 +86,8 @@ pub(crate) fn offer(camera: bool, slots: Slots) -> (String, Vec<PublishLine>) {
     let _ = write!(text, "a=group:BUNDLE {}\r\n", mids.join(" "));
     for (i, mid) in mids.iter().enumerate() {
         let slot = i.checked_sub(publish.len());
-        let audio = slot.map_or(i == 0, |n| n < slots.audio);
+        let is_mic = publish.get(i).is_some_and(|p| p.kind == TrackKindJson::Mic);
+        let audio = slot.map_or(is_mic, |n| n < slots.audio);
         line(&mut text, mid, audio, slot.is_none());
     }
     (text, publish)
@@ -147,7 +148,7 @@ mod tests {
         let server = SocketAddr::from(([10, 0, 0, 3], 5_000));
         let config = PeerConfig { transport: TransportConfig::clear(vec![server]) };
         let now = Now { mono: Instant::now(), wall: NtpTime(1 << 62) };
-        let (text, publish) = offer(true, Slots { audio: 3, video: 14 });
+        let (text, publish) = offer(true, true, Slots { audio: 3, video: 14 });
         let who = ParticipantId::new(NodeId(1), 1);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let (peer, answer) =

@@ -9,7 +9,9 @@ use crate::digest::RunHash;
 use crate::histogram::Delays;
 use crate::link_model::LinkParams;
 use crate::observe::Log;
-use crate::participant::{CameraCounters, HeardTurn, Participant, PictureCounters, Spoken, Stage};
+use crate::participant::{
+    CameraCounters, HeardTurn, Participant, PictureCounters, Signalled, Spoken, Stage,
+};
 use crate::talk::Turn;
 use crate::time::SimTime;
 use crate::wire::WireCounters;
@@ -58,6 +60,8 @@ pub struct ParticipantRow {
     pub id: Option<ParticipantId>,
     /// Where they stand.
     pub stage: Stage,
+    /// What they were told over the signalling socket.
+    pub signalled: Signalled,
     /// Since when they send and receive.
     pub connected_at: Option<SimTime>,
     /// What they spoke.
@@ -213,6 +217,7 @@ fn row(world: &World, place: usize, p: &Participant) -> ParticipantRow {
         edge: p.plan.edge,
         id: p.id,
         stage: p.stage,
+        signalled: p.signalled.clone(),
         connected_at: p.connected_at,
         spoken: p.voice.spoken.clone(),
         heard: viewer.heard.turns.clone(),

@@ -82,6 +82,9 @@ pub struct GroupSpec {
     /// How many of them have a camera: the first ones.
     #[serde(default)]
     pub cameras: usize,
+    /// The others are attendees of a webinar: they have no microphone, and watch.
+    #[serde(default)]
+    pub watch: bool,
     /// When the first one joins.
     #[serde(default)]
     pub join_at_s: f64,

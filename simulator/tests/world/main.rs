@@ -10,5 +10,6 @@ mod head;
 mod outage;
 mod regions;
 mod scenarios;
+mod thousand;
 mod three_regions;
 mod voices;
