@@ -287,25 +287,35 @@ impl EdgeShard {
             return;
         };
         let uplink = &mut meeting.uplink;
-        if let Some(origin) = uplink.origin.as_mut().filter(|a| a.link == link) {
+        let by_origin = uplink.origin.is_some_and(|a| a.link == link);
+        if let Some(origin) = uplink.origin.as_mut().filter(|_| by_origin) {
             origin.attached = true;
-            meeting.hub.expect_new_election();
-            if std::mem::take(&mut meeting.cut_off) {
-                meeting.roster.tell_anew(now.mono);
-            }
             let role = if role == (Role::Child { head: me }) { Role::Head } else { role };
             if uplink.role != Some(role) {
                 uplink.role = Some(role);
                 uplink.head = None;
             }
-            self.report_members(now, key);
-            self.knock_again(now, key);
+            meeting.hub.expect_new_election();
+            if std::mem::take(&mut meeting.cut_off) {
+                meeting.roster.tell_anew(now.mono);
+            }
         } else if let Some(head) = uplink.head.as_mut().filter(|a| a.link == link) {
             head.attached = true;
         } else {
             return;
         }
-        self.move_media(now, key);
+        // Whoever answers begins anew, and announces everything anew. An answer of the origin while media goes by the head
+        // says nothing of that: the head would not announce again what this edge forgot.
+        let uplink = &meeting.uplink;
+        let by = uplink.media_link();
+        let stays = by != Some(link) && uplink.media.map(|(media, _)| media) == by;
+        if !stays {
+            self.move_media(now, key);
+        }
+        if by_origin {
+            self.report_members(now, key);
+            self.knock_again(now, key);
+        }
         self.attach(now, key);
     }
 

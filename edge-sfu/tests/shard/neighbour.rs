@@ -4,9 +4,12 @@ use crate::far::Far;
 use crate::world::{EPOCH, ORIGIN, links, relay_addr};
 use relay_proto::control::{Body, Control, Floor, Role};
 use relay_proto::links::{LinkEvent, LinkId, LinkInput, Links};
-use relay_proto::{Machine, MeetingId, Now, Outbox, Progress};
+use relay_proto::{Machine, MeetingId, NodeId, Now, Outbox, Progress};
 
 pub(crate) struct Neighbour {
+    pub(crate) node: NodeId,
+    /// The part it gives the edge that attaches.
+    pub(crate) role: Role,
     pub(crate) links: Links,
     out: Outbox<LinkEvent>,
     /// Datagrams on their way here.
@@ -21,9 +24,17 @@ pub(crate) struct Neighbour {
 }
 
 impl Neighbour {
+    /// The origin.
     pub(crate) fn new(now: Now) -> Self {
+        Self::at(now, ORIGIN)
+    }
+
+    /// Another node.
+    pub(crate) fn at(now: Now, node: NodeId) -> Self {
         Self {
-            links: links(now, ORIGIN),
+            node,
+            role: Role::Head,
+            links: links(now, node),
             out: Outbox::new(),
             arriving: Vec::new(),
             link: None,
@@ -88,7 +99,7 @@ impl Neighbour {
             LinkEvent::Media { .. } => self.media += 1,
             LinkEvent::Control { control, .. } => {
                 if matches!(control.body, Body::Attach { .. }) {
-                    let role = Body::Attached { role: Role::Head };
+                    let role = Body::Attached { role: self.role };
                     self.say(now, control.meeting, role);
                 }
                 if let (Body::Keyframe { encoding, .. }, Some(far)) = (&control.body, &mut self.far)

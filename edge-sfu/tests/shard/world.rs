@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(crate) out: Outbox<EdgeOutput>,
     pub(crate) people: Vec<Participant>,
     pub(crate) neighbour: Option<Neighbour>,
+    /// Another edge of the region.
+    pub(crate) head: Option<Neighbour>,
     /// What the shard asked of the topology and has not been told.
     pub(crate) asked: Vec<MeetingId>,
     /// Sealed datagrams on their way to the edge.
@@ -94,6 +96,7 @@ impl World {
             out: Outbox::new(),
             people: Vec::new(),
             neighbour: None,
+            head: None,
             asked: Vec::new(),
             up: Vec::new(),
             checked: now.mono,
@@ -207,9 +210,9 @@ impl World {
             }
         }
         self.participants();
-        if let Some(neighbour) = &mut self.neighbour {
+        for neighbour in self.neighbour.iter_mut().chain(&mut self.head) {
             for data in neighbour.step(self.now) {
-                self.up.push((Socket::Relay, relay_addr(ORIGIN), data));
+                self.up.push((Socket::Relay, relay_addr(neighbour.node), data));
             }
         }
     }
@@ -251,7 +254,8 @@ impl World {
         for (transmit, bytes) in self.out.net.transmits() {
             for datagram in bytes.chunks(transmit.segment) {
                 if transmit.socket == Socket::Relay {
-                    if let Some(neighbour) = &mut self.neighbour {
+                    let mut all = self.neighbour.iter_mut().chain(&mut self.head);
+                    if let Some(neighbour) = all.find(|n| relay_addr(n.node) == transmit.dest) {
                         neighbour.arriving.push(datagram.to_vec());
                     }
                 } else if let SocketAddr::V4(to) = transmit.dest {

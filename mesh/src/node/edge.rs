@@ -57,6 +57,7 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
         sockets: sockets.clone(),
         verifier,
         shedding: shedding.clone(),
+        joins: Arc::default(),
         others: others_view.clone(),
         stop: stop.clone(),
     };

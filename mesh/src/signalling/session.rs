@@ -1,5 +1,6 @@
 //! One WebSocket: reads, checks, and hands on.
 
+use super::joins::JoinGate;
 use super::sockets::{Outgoing, Sockets};
 use crate::token::{TokenError, Verifier};
 use axum::Router;
@@ -29,6 +30,11 @@ const EDGES_NAMED_MAX: usize = 3;
 const MESSAGES_PER_SECOND: f64 = 20.0;
 const MESSAGES_BURST: f64 = 60.0;
 
+/// An edge over its budget is asked again after this.
+const BUSY_RETRY: Duration = Duration::from_secs(2);
+/// A join too many is refused after this.
+const REFUSED_AFTER: Duration = Duration::from_millis(500);
+
 /// What the handlers share.
 #[derive(Clone)]
 pub struct SignalState {
@@ -40,6 +46,8 @@ pub struct SignalState {
     pub verifier: Arc<Verifier>,
     /// Set while the node takes no joins: over its budget, or draining.
     pub shedding: Arc<AtomicBool>,
+    /// How many joins each meeting may make.
+    pub joins: Arc<JoinGate>,
     /// Other edges, by URL, for those who are refused, and for all when this one is gone.
     pub others: watch::Receiver<Vec<String>>,
     /// Turns true when the node stops: upgraded sockets are not the HTTP server's to cut.
@@ -229,7 +237,12 @@ impl Session {
             return self.complain(ErrorCode::Forbidden, "the token grants nothing", true);
         }
         if self.state.shedding.load(Ordering::Relaxed) {
-            return self.refuse_busy();
+            return self.refuse_busy(BUSY_RETRY);
+        }
+        if let Err(retry) = self.state.joins.take(claims.meeting, std::time::Instant::now()) {
+            // Told a moment later: who floods waits for it, and nothing is done meanwhile.
+            tokio::time::sleep(REFUSED_AFTER).await;
+            return self.refuse_busy(retry);
         }
         let Some(shard) = self.state.shard(claims.meeting) else { return false };
         let join = Join {
@@ -245,18 +258,18 @@ impl Session {
             publish,
         };
         if shard.try_send(EdgeCommand::Join(Box::new(join))).is_err() {
-            return self.refuse_busy();
+            return self.refuse_busy(BUSY_RETRY);
         }
         self.joined = Some(claims.meeting);
         true
     }
 
-    fn refuse_busy(&mut self) -> bool {
+    fn refuse_busy(&mut self, retry: Duration) -> bool {
         let message = ServerMessage::Error {
             code: ErrorCode::Busy,
             message: "this edge is busy: try one of the others, or again in a moment".to_owned(),
             fatal: true,
-            retry_after_ms: Some(2_000),
+            retry_after_ms: Some(retry.as_millis() as u32),
             edges: named(&self.state.others),
         };
         self.state.sockets.send(&[self.id], &message);

@@ -7,6 +7,7 @@
 
 mod crowd;
 mod edges;
+mod flooded;
 mod hostile;
 mod load;
 mod nonsense;

@@ -98,7 +98,9 @@ async fn has_no_offer(edge: String, token: String) {
         let mut signal = Signal::open(&edge).await.expect("a socket");
         let join = json!({ "type": "join", "version": SIGNAL_VERSION, "token": token, "sdp": sdp });
         signal.say_text(join.to_string()).await.expect("it is sent");
-        assert_eq!(codes(&mut signal).await, [ErrorCode::Sdp]);
+        // The meeting has had its share of joins at this edge: the offer is not even looked at.
+        let codes = codes(&mut signal).await;
+        assert!(codes == [ErrorCode::Sdp] || codes == [ErrorCode::Busy], "{codes:?}");
     }
 }
 
@@ -114,9 +116,13 @@ pub(crate) fn signalling(siege: &Siege) {
     println!("bad signalling: {} sockets in {:.1?}", storms * 6, began.elapsed());
     let after = siege.counted(ERRORS, "code");
     // By each of a storm's sockets: 8 malformed and one that is not text, 3 out of order, 4 without an offer.
-    for (code, each) in [("malformed", 9), ("out_of_order", 3), ("sdp", 4)] {
-        assert_eq!(after[code] - before[code], each * storms, "{code}: {before:?} {after:?}");
+    let more = |code: &str| after[code] - before[code];
+    for (counted, each) in
+        [(more("malformed"), 9), (more("out_of_order"), 3), (more("sdp") + more("busy"), 4)]
+    {
+        assert_eq!(counted, each * storms, "{before:?} {after:?}");
     }
+    assert!(more("sdp") > 0 && more("busy") > 0, "{before:?} {after:?}");
 }
 
 fn storm(stage: &Stage, edge: &NodeInfo) {
