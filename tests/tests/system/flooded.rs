@@ -34,15 +34,14 @@ struct Flooded {
     key_frames: AtomicU64,
 }
 
-/// 99 meetings of four, one of each with a camera, for six seconds; the report. Two cameras each are more than this machine
-/// can make beside the servers.
+/// 99 meetings of four, one of each with a camera of five frames a second, for six seconds; the report. More is more than this
+/// machine can make beside the servers: a datagram that goes over a link alone costs 13 us at each end.
 fn quiet_meetings(mesh: &Mesh) -> Value {
-    let args =
-        ["--participants", PEOPLE, "--publishers", "198", "--meetings", MEETINGS, "--full", "0"];
     let out = Command::new(binary())
         .args(["load", "--quiet", "--json", "--duration", "6s", "--join-rate", "80", "--state-dir"])
         .arg(mesh.state_dir())
-        .args(args)
+        .args(["--meetings", MEETINGS, "--participants", PEOPLE, "--publishers", MEETINGS])
+        .args(["--full", "0", "--fps", "5"])
         .output()
         .expect("mesh load runs");
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
@@ -164,6 +163,13 @@ fn a_flooded_meeting_leaves_the_others_as_they_were() {
         "flood: {joins} joins, {written} messages, {refused} refused, {asked} key frames asked for"
     );
     let [quiet, loud] = [figures(&before), figures(&after)];
+    for (report, when) in [(&before, "without"), (&after, "with")] {
+        let (void, joins, servers) = (&report["void"], &report["joins"], &report["servers"]);
+        println!(
+            "{when}: void {void}, joins {joins}, {} % of the machine",
+            servers["machinePercent"]
+        );
+    }
     println!(
         "lost, voice between regions p50 and p99 ms: {quiet:?} without, {loud:?} with the flood"
     );
@@ -173,6 +179,11 @@ fn a_flooded_meeting_leaves_the_others_as_they_were() {
         assert_eq!(figures(report).0, 0.0, "lost: {report}");
     }
     assert!(loud.1 < quiet.1 * 1.25, "the middle of the delays: {} to {} ms", quiet.1, loud.1);
-    let shard = stage.mesh.shard(&edge);
-    assert!(shard.counters.key_requests < asked / 20, "requests are merged before the publisher");
+    let requests = |core: &mut mesh_tests::fleet::Core| -> u64 {
+        let of = |c: &mut Client| c.camera.iter().flat_map(|c| c.requests).sum::<u64>();
+        core.iter_mut().map(of).sum()
+    };
+    let reached = requests(&mut stage.fleet.lock());
+    println!("{reached} key-frame requests reached the four cameras");
+    assert!(reached > 0 && reached < asked / 10, "requests are merged before the publishers");
 }
