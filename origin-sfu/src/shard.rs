@@ -172,7 +172,7 @@ impl OriginShard {
                     self.end(now, key, ended);
                 }
             }
-            OriginCommand::Nodes(nodes) => self.relay.set_nodes(nodes),
+            OriginCommand::Nodes(nodes) => self.relay.set_nodes(now, nodes),
             OriginCommand::Report => {}
         }
     }

@@ -7,7 +7,7 @@ use crate::hub::{FlowIds, HubEvent, PortId};
 use crate::meetings::{Meeting, Meetings};
 use crate::packet::Packet;
 use relay_proto::control::{Body, Codec, Control, Refusal};
-use relay_proto::links::{LinkDrop, LinkEvent, LinkId, LinkInput, Links};
+use relay_proto::links::{LinkDrop, LinkEvent, LinkId, LinkInfo, LinkInput, Links};
 use relay_proto::{Epoch, FlowId, Lane, Machine, MeetingId, NodeId, Now, Outbox, Progress};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -107,9 +107,14 @@ impl Relay {
         }
     }
 
-    /// The nodes there are now.
-    pub fn set_nodes(&mut self, nodes: Vec<NodeAddress>) {
+    /// The nodes there are now. One that is gone is not dialled any more; a link to it that still works goes on.
+    pub fn set_nodes(&mut self, now: Now, nodes: Vec<NodeAddress>) {
         self.nodes = nodes.into_iter().map(|n| (n.node, n)).collect();
+        let gone = |info: &LinkInfo| !info.up && !self.nodes.contains_key(&info.node);
+        let gone: Vec<LinkId> = self.links.iter_info().filter(gone).map(|info| info.link).collect();
+        for link in gone {
+            self.links.disconnect(now, link);
+        }
     }
 
     /// What is known of a node.

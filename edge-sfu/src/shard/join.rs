@@ -43,7 +43,7 @@ impl EdgeShard {
                 out.events.push(EdgeOutput::Report(Box::new(report)));
             }
             EdgeCommand::Nodes(nodes) => {
-                self.relay.set_nodes(nodes);
+                self.relay.set_nodes(now, nodes);
                 self.attach_all(now);
             }
         }

@@ -66,3 +66,20 @@ fn a_head_that_answers_again_announces_again() {
     world.run(Duration::from_millis(40));
     assert!(heard(&mut world) >= 25);
 }
+
+#[test]
+fn a_head_that_is_gone_is_not_dialled_for_ever() {
+    let mut world = child();
+    world.head = None;
+    world.run(Duration::from_secs(2));
+    let dials = |world: &World| {
+        let links: Vec<_> = world.shard.links().iter_info().map(|l| (l.node, l.up)).collect();
+        links
+    };
+    assert!(dials(&world).contains(&(HEAD, false)), "while the topology knows it");
+    let origin =
+        NodeAddress { node: ORIGIN, region: "here".into(), relay: vec![relay_addr(ORIGIN)] };
+    world.command(EdgeCommand::Nodes(vec![origin]));
+    world.run(Duration::from_secs(1));
+    assert_eq!(dials(&world), [(ORIGIN, true)]);
+}
