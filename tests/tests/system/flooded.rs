@@ -46,8 +46,8 @@ fn quiet_meetings(mesh: &Mesh) -> Value {
         .expect("mesh load runs");
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     let last = text.lines().last().unwrap_or_default();
-    serde_json::from_str(last)
-        .unwrap_or_else(|e| panic!("{e}: {text}{}", String::from_utf8_lossy(&out.stderr)))
+    let said = String::from_utf8_lossy(&out.stderr);
+    serde_json::from_str(last).map_err(|e| format!("{e}: {text}{said}")).expect("a report")
 }
 
 /// Joins, and goes, as often as it can; the offer is good, and nothing comes of it.
