@@ -1,5 +1,6 @@
 //! Edges attach and go; heads are named; what edges say is put in order.
 
+use crate::chat::history;
 use crate::meeting::{EDGE_GRACE, EDGES_MAX, Edge};
 use crate::shard::{MEETINGS_MAX, OriginOutput, OriginShard};
 use relay_proto::control::{Body, Control, Floor, Refusal, Role, RosterChange};
@@ -73,6 +74,7 @@ impl OriginShard {
                 }
             }
             Body::RosterRequest(change) => self.change_roster(now, key, link, change),
+            Body::ChatRequest(post) => self.chat(now, key, link, post),
             Body::Announce(_) | Body::Withdraw(_) | Body::Demand { .. } | Body::Keyframe { .. } => {
                 self.media_control(now, key, link, &body);
             }
@@ -161,6 +163,9 @@ impl OriginShard {
         };
         let (id, epoch) = (meeting.id, meeting.epoch);
         let mut bodies = meeting.roster.snapshot();
+        if let Some(node) = meeting.edge_of(link) {
+            bodies.extend(history(&meeting.chat, node));
+        }
         bodies.push(Body::Floor(meeting.hub.floor().clone()));
         for body in bodies {
             // A backlog closes the link, and the edge attaches anew.

@@ -12,6 +12,7 @@
 )]
 
 mod attach;
+mod chat;
 mod meeting;
 mod roster;
 mod shard;

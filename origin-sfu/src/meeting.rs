@@ -4,6 +4,7 @@ use crate::roster::Roster;
 use relay_proto::control::Role;
 use relay_proto::links::LinkId;
 use relay_proto::{Epoch, MeetingId, NodeId};
+use sfu_core::chat::ChatLog;
 use sfu_core::hub::{Hub, PortId};
 use sfu_core::meetings::Meeting;
 use sfu_core::speakers::FloorElection;
@@ -36,6 +37,7 @@ pub(crate) struct OriginMeeting {
     pub(crate) epoch: Epoch,
     pub(crate) hub: Hub,
     pub(crate) roster: Roster,
+    pub(crate) chat: ChatLog,
     pub(crate) floor: FloorElection,
     pub(crate) edges: BTreeMap<NodeId, Edge>,
     pub(crate) attached: u64,
@@ -48,6 +50,7 @@ impl OriginMeeting {
             epoch,
             hub,
             roster: Roster::default(),
+            chat: ChatLog::default(),
             floor: FloorElection::new(),
             edges: BTreeMap::new(),
             attached: 0,

@@ -23,12 +23,17 @@ impl Roster {
     }
 
     /// Puts a change in order. `None`: it changes nothing, or the meeting is full.
-    pub(crate) fn apply(&mut self, change: RosterChange) -> Option<Body> {
+    pub(crate) fn apply(&mut self, mut change: RosterChange) -> Option<Body> {
         if self.is_full_for(&change) {
             return None;
         }
-        match &change {
+        match &mut change {
             RosterChange::Put(member) => {
+                if member.hand != 0 {
+                    // A hand that is up keeps its turn; one that goes up has the number of this change.
+                    let raised = self.members.get(&member.id).map_or(0, |m| m.hand);
+                    member.hand = if raised == 0 { self.seq + 1 } else { raised };
+                }
                 if self.members.get(&member.id) == Some(member) {
                     return None;
                 }
@@ -83,6 +88,7 @@ mod tests {
             mic_muted: false,
             camera_off: false,
             publisher: true,
+            hand: 0,
         }
     }
 
@@ -99,6 +105,24 @@ mod tests {
             Some(Body::Roster { seq: 2, .. })
         ));
         assert_eq!(roster.apply(RosterChange::Remove(ParticipantId(1))), None);
+    }
+
+    #[test]
+    fn hands_are_numbered_as_they_go_up_and_keep_their_turn() {
+        let mut roster = Roster::default();
+        let mut hand = |id: u32, hand: u64, muted: bool| {
+            let change = RosterChange::Put(Member { hand, mic_muted: muted, ..member(id) });
+            match roster.apply(change) {
+                Some(Body::Roster { change: RosterChange::Put(member), .. }) => Some(member.hand),
+                _ => None,
+            }
+        };
+        assert_eq!(hand(1, 1, false), Some(1));
+        assert_eq!(hand(2, 1, false), Some(2));
+        assert_eq!(hand(1, 1, false), None, "nothing new");
+        assert_eq!(hand(1, 1, true), Some(1), "muting does not cost the turn");
+        assert_eq!(hand(1, 0, true), Some(0));
+        assert_eq!(hand(1, 1, true), Some(5), "behind the other now");
     }
 
     #[test]

@@ -79,6 +79,9 @@ pub struct Member {
     pub camera_off: bool,
     /// Whether they may publish (false: an attendee of a webinar).
     pub publisher: bool,
+    /// A raised hand: 0 is none, and of two the one with the lower number was raised first. An edge asks with any number, the
+    /// origin gives the real one.
+    pub hand: u64,
 }
 
 /// A change of the roster. The origin gives each change the next number of the meeting.
@@ -88,6 +91,32 @@ pub enum RosterChange {
     Put(Member),
     /// Somebody left.
     Remove(ParticipantId),
+}
+
+/// What somebody writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatPost {
+    /// Chosen at random by who writes, so that what is said again is known again.
+    pub key: u64,
+    /// Who writes.
+    pub from: ParticipantId,
+    /// Their display name, for those who come when they have left.
+    pub name: String,
+    /// To whom alone; `None`: to everybody.
+    pub to: Option<ParticipantId>,
+    /// The text; at most [`crate::limits::CHAT_CHARS_MAX`] characters.
+    pub text: String,
+}
+
+/// What was written, in its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatMessage {
+    /// Its number in the meeting; an edge is not told of private ones between others, and so not of every number.
+    pub seq: u64,
+    /// When the origin had it, by its wall clock; ms since the Unix epoch.
+    pub at_ms: u64,
+    /// What.
+    pub post: ChatPost,
 }
 
 /// One speaker's standing at an edge.
@@ -202,6 +231,20 @@ pub enum Body {
     Refused(Refusal),
     /// The meeting is over.
     Ended,
+    /// Edge to origin: one of its participants writes this; answered by its coming back with a number. Said again after
+    /// attaching, until it has come back.
+    ChatRequest(ChatPost),
+    /// Origin to edges: this was written. Private messages go to the edges of the two.
+    Chat(ChatMessage),
+    /// Origin to an edge that attached: what was written last, oldest first.
+    ChatHistory {
+        /// Number of the last message of the meeting.
+        seq: u64,
+        /// Some of it; at most [`crate::limits::CHAT_HISTORY_MAX`].
+        messages: Vec<ChatMessage>,
+        /// Whether this is the last part.
+        last: bool,
+    },
 }
 
 /// A control message.

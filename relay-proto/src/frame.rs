@@ -11,12 +11,12 @@
 //! |  body: bincode 2, standard configuration ...                  |
 //! ```
 
-use crate::control::{Announce, Member, RosterChange};
+use crate::control::{Announce, ChatPost, Member, RosterChange};
 use crate::control::{Body, Control, Hello};
 use crate::ids::Encoding;
 use crate::limits::{
-    CONTROL_BYTES_MAX, DIGEST_MAX, FLOOR_RECENT_MAX, HOPS_DECODED_MAX, NAME_CHARS_MAX,
-    REGION_BYTES_MAX, SNAPSHOT_MEMBERS_MAX, WANTS_MAX,
+    CHAT_CHARS_MAX, CHAT_HISTORY_MAX, CONTROL_BYTES_MAX, DIGEST_MAX, FLOOR_RECENT_MAX,
+    HOPS_DECODED_MAX, NAME_CHARS_MAX, REGION_BYTES_MAX, SNAPSHOT_MEMBERS_MAX, WANTS_MAX,
 };
 use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -176,6 +176,12 @@ fn check_control(control: &Control) -> Result<(), &'static str> {
             ok(members.len() <= SNAPSHOT_MEMBERS_MAX, "members")?;
             ok(members.iter().all(is_member), "name")
         }
+        Body::ChatRequest(post) => ok(is_post(post), "chat"),
+        Body::Chat(message) => ok(is_post(&message.post), "chat"),
+        Body::ChatHistory { messages, .. } => {
+            ok(messages.len() <= CHAT_HISTORY_MAX, "chat history")?;
+            ok(messages.iter().all(|m| is_post(&m.post)), "chat")
+        }
         _ => Ok(()),
     }
 }
@@ -193,6 +199,11 @@ fn check_announce(announce: &Announce) -> Result<(), &'static str> {
 
 fn is_encoding(encoding: Encoding) -> bool {
     usize::from(encoding.0) < Encoding::MAX_PER_TRACK
+}
+
+fn is_post(post: &ChatPost) -> bool {
+    let chars = |text: &str, max: usize| text.chars().take(max + 1).count() <= max;
+    chars(&post.text, CHAT_CHARS_MAX) && chars(&post.name, NAME_CHARS_MAX)
 }
 
 fn is_member(member: &Member) -> bool {

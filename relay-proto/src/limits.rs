@@ -14,6 +14,12 @@ pub const SNAPSHOT_MEMBERS_MAX: usize = 200;
 /// Longest display name, in characters; 4 bytes each at the most.
 pub const NAME_CHARS_MAX: usize = 64;
 
+/// Longest written message, in characters: a page of text. 4 bytes each at the most: 8,000 bytes.
+pub const CHAT_CHARS_MAX: usize = 2_000;
+
+/// Written messages in one control message: 4 x (8,000 bytes of text + 256 of name + 40) = 33 KB <= 64 KiB.
+pub const CHAT_HISTORY_MAX: usize = 4;
+
 /// An edge's own top three voices, and one that is rising.
 pub const DIGEST_MAX: usize = 4;
 
@@ -103,4 +109,6 @@ pub const SUSPECT_AFTER: Duration = Duration::from_millis(400);
 /// Silence that ends a link: ten heartbeats. Failover budget is 2 s (ARCHITECTURE section 7).
 pub const DEAD_AFTER: Duration = Duration::from_millis(1_000);
 
+const _: () =
+    assert!(CHAT_HISTORY_MAX * (4 * (CHAT_CHARS_MAX + NAME_CHARS_MAX) + 40) <= CONTROL_BYTES_MAX);
 const _: () = assert!(SNAPSHOT_MEMBERS_MAX * (4 * NAME_CHARS_MAX + 20) <= CONTROL_BYTES_MAX);

@@ -41,6 +41,13 @@ impl NtpTime {
         Self(seconds << 32 | fraction)
     }
 
+    /// Milliseconds since the Unix epoch, of a time before 2106.
+    #[must_use]
+    pub fn unix_ms(self) -> u64 {
+        let seconds = (self.0 >> 32).wrapping_sub(NTP_UNIX_OFFSET_S) & 0xffff_ffff;
+        seconds * 1_000 + (((self.0 & 0xffff_ffff) * 1_000) >> 32)
+    }
+
     /// This time, `micros` later (or earlier, when negative).
     #[must_use]
     pub fn plus_micros(self, micros: i64) -> Self {

@@ -14,6 +14,7 @@ pub mod alarms;
 pub mod allocation;
 pub mod arbiter;
 pub mod canonical;
+pub mod chat;
 pub mod clock;
 pub mod drop_reason;
 pub mod forwarder;

@@ -185,7 +185,20 @@ impl EdgeShard {
                     meeting.roster.snapshot(now.mono, seq, members, first, last);
                 }
             }
-            Body::Digest(_) | Body::RosterRequest(_) => {}
+            Body::Chat(message) => {
+                if let Some(meeting) = self.meetings.get_mut(key) {
+                    meeting.written(message, &mut out.events);
+                }
+            }
+            Body::ChatHistory { seq, messages, last } => {
+                if let Some(meeting) = self.meetings.get_mut(key) {
+                    meeting.written_before(messages, last.then_some(seq), &mut out.events);
+                }
+                if last {
+                    self.write_again(now, key);
+                }
+            }
+            Body::Digest(_) | Body::RosterRequest(_) | Body::ChatRequest(_) => {}
             media => self.media_control(now, key, link, &media),
         }
         self.meetings.touch(key);

@@ -30,6 +30,8 @@ pub struct Join {
     pub name: String,
     /// Whether the token grants publishing.
     pub may_publish: bool,
+    /// Whether the token grants writing.
+    pub may_chat: bool,
     /// The SDP offer.
     pub sdp: String,
     /// What the own tracks are.

@@ -147,11 +147,13 @@ impl EdgeShard {
             mic_muted: !has_source(&answer, TrackKind::Mic),
             camera_off: !has_source(&answer, TrackKind::Camera),
             publisher: join.may_publish,
+            hand: 0,
         };
         meeting.local.insert(participant, member.clone());
         meeting.sockets.insert(participant, join.socket);
         let (floor, roster) = (floor_message(meeting.hub.floor()), meeting.roster.message());
-        let entry = Entry::new(peer, key, port, participant, join.socket, join.may_publish);
+        let history = meeting.chat.message();
+        let entry = Entry::new(peer, key, port, participant, &join);
         self.peers.insert(entry);
         self.publish_sources(now, peer_key, &answer);
         let joined = ServerMessage::Joined {
@@ -163,7 +165,7 @@ impl EdgeShard {
             sdp: answer.sdp,
             slots: answer.slots,
         };
-        for message in [joined, roster, floor] {
+        for message in [joined, roster, floor].into_iter().chain(history) {
             out.events.push(EdgeOutput::Send { socket: join.socket, message: Box::new(message) });
         }
         self.request_change(now, key, RosterChange::Put(member));
@@ -232,6 +234,8 @@ impl EdgeShard {
                     self.meetings.touch(meeting);
                 }
             }
+            ClientMessage::Chat { key, to, text } => self.write(now, peer, key, to, text, out),
+            ClientMessage::Hand { raised } => self.raise_hand(now, peer, raised),
             ClientMessage::Leave => {
                 self.remove_peer(now, peer, out);
                 out.events.push(EdgeOutput::Close(socket));

@@ -1,5 +1,6 @@
 //! One meeting at one edge: its hub, its place in the tree, its roster.
 
+use super::chat::Chat;
 use super::command::{EdgeOutput, Join, Placement, SocketId};
 use super::roster::Roster;
 use super::uplink::Uplink;
@@ -22,6 +23,7 @@ pub(super) struct EdgeMeeting {
     pub(super) hub: Hub,
     pub(super) uplink: Uplink,
     pub(super) roster: Roster,
+    pub(super) chat: Chat,
     /// Joins that wait for the placement.
     pub(super) waiting: Vec<Join>,
     /// Participants here, as the origin is told of them.
@@ -43,6 +45,7 @@ impl EdgeMeeting {
             hub,
             uplink: Uplink::default(),
             roster: Roster::default(),
+            chat: Chat::default(),
             waiting: Vec::new(),
             local: BTreeMap::new(),
             sockets: BTreeMap::new(),

@@ -4,6 +4,7 @@
 //! [`Hub::ingest`] keeps it; [`EdgeShard::flush`] fans it out into slots of peers and over links.
 
 mod attach;
+mod chat;
 mod command;
 mod io;
 mod join;

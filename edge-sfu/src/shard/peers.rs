@@ -1,6 +1,6 @@
 //! The peers of one shard, and when each wants to be woken.
 
-use super::command::SocketId;
+use super::command::{Join, SocketId};
 use crate::peer::Peer;
 use relay_proto::ParticipantId;
 use sfu_core::alarms::Alarms;
@@ -18,7 +18,10 @@ pub(super) struct Entry {
     pub(super) participant: ParticipantId,
     pub(super) socket: SocketId,
     pub(super) may_publish: bool,
+    pub(super) may_chat: bool,
     pub(super) connected: bool,
+    /// When, at one message a second, this participant's last message would have been due.
+    pub(super) chat_due: Option<Instant>,
 }
 
 impl Entry {
@@ -27,10 +30,19 @@ impl Entry {
         meeting: usize,
         port: PortId,
         participant: ParticipantId,
-        socket: SocketId,
-        may_publish: bool,
+        join: &Join,
     ) -> Self {
-        Self { peer, meeting, port, participant, socket, may_publish, connected: false }
+        Self {
+            peer,
+            meeting,
+            port,
+            participant,
+            socket: join.socket,
+            may_publish: join.may_publish,
+            may_chat: join.may_chat,
+            connected: false,
+            chat_due: None,
+        }
     }
 }
 

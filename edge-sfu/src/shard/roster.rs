@@ -102,6 +102,12 @@ impl Roster {
         self.due = Some(now + REPORTED_WITHIN);
     }
 
+    /// Whether somebody is in the meeting, as far as is known here.
+    #[must_use]
+    pub(super) fn has(&self, id: ParticipantId) -> bool {
+        self.members.contains_key(&id)
+    }
+
     /// Everybody, as a client that has just joined is told.
     #[must_use]
     pub(super) fn message(&self) -> ServerMessage {
@@ -151,6 +157,7 @@ mod tests {
             mic_muted: false,
             camera_off: false,
             publisher: true,
+            hand: 0,
         }
     }
 

@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
 
+mod chat;
 #[allow(unreachable_pub, dead_code, reason = "shared with the tests of origin-sfu")]
 mod far;
 mod hot_path;

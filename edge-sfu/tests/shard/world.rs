@@ -123,6 +123,7 @@ impl World {
             meeting,
             name: format!("p{index}"),
             may_publish: publishes,
+            may_chat: publishes,
             sdp: offer.clone(),
             publish: if publishes { published() } else { Vec::new() },
         })));

@@ -227,6 +227,7 @@ impl Session {
             meeting: claims.meeting,
             name: claims.name.or(name).unwrap_or_default(),
             may_publish: claims.grants.publish,
+            may_chat: claims.grants.chat,
             sdp,
             publish,
         };

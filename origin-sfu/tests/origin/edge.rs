@@ -53,6 +53,7 @@ impl Edge {
             mic_muted: false,
             camera_off: false,
             publisher: true,
+            hand: 0,
         }
     }
 

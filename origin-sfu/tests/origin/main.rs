@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
 
+mod chat;
 mod demand;
 mod edge;
 mod epochs;

@@ -115,6 +115,7 @@ fn a_peer_that_takes_no_control_is_closed_rather_than_forgotten() {
         mic_muted: false,
         camera_off: false,
         publisher: true,
+        hand: 0,
     };
     let body = Body::RosterSnapshot { seq: 1, members: vec![member; 200], first: true, last: true };
     let control = Control { meeting: MeetingId(1), epoch: Epoch(2), body };

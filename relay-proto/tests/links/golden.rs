@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use relay_proto::control::{
-    Announce, Body, Codec, Control, EncodingInfo, Floor, Hello, Member, Refusal, Role,
-    RosterChange, SpeakerLevel, Want,
+    Announce, Body, ChatMessage, ChatPost, Codec, Control, EncodingInfo, Floor, Hello, Member,
+    Refusal, Role, RosterChange, SpeakerLevel, Want,
 };
 use relay_proto::envelope::{
     Datagram, PacketKind, SHIM_BYTES, Shim, StreamDecoder, Wire, WireError, decode_datagram,
@@ -169,7 +169,16 @@ fn messages() -> Vec<Frame> {
         mic_muted: true,
         camera_off: false,
         publisher: true,
+        hand: 0,
     };
+    let post = ChatPost {
+        key: 0x0102_0304_0506,
+        from: ParticipantId(7),
+        name: "Zoë".into(),
+        to: Some(ParticipantId(9)),
+        text: "hello".into(),
+    };
+    let message = ChatMessage { seq: 11, at_ms: 1_800_000_000_123, post: post.clone() };
     let announce = Announce {
         track,
         codec: Codec::Vp8,
@@ -224,6 +233,9 @@ fn messages() -> Vec<Frame> {
         control(Body::Refused(Refusal::StaleEpoch(Epoch(6)))),
         control(Body::Refused(Refusal::Loop)),
         control(Body::Ended),
+        control(Body::ChatRequest(post.clone())),
+        control(Body::Chat(message.clone())),
+        control(Body::ChatHistory { seq: 12, messages: vec![message], last: true }),
     ]
 }
 
@@ -314,6 +326,28 @@ fn what_passes_a_limit_is_neither_written_nor_read() {
 }
 
 #[test]
+fn a_full_part_of_a_history_fits_one_frame_and_a_longer_text_none() {
+    let post = |chars| ChatPost {
+        key: u64::MAX,
+        from: ParticipantId(u32::MAX),
+        name: "\u{1F600}".repeat(limits::NAME_CHARS_MAX),
+        to: Some(ParticipantId(u32::MAX)),
+        text: "\u{1F600}".repeat(chars),
+    };
+    let message =
+        ChatMessage { seq: u64::MAX, at_ms: u64::MAX, post: post(limits::CHAT_CHARS_MAX) };
+    let history = |messages| control(Body::ChatHistory { seq: u64::MAX, messages, last: true });
+    let full = history(vec![message.clone(); limits::CHAT_HISTORY_MAX]);
+    assert!(full.encode().unwrap().len() <= limits::CONTROL_BYTES_MAX + 8);
+    for body in [
+        history(vec![message; limits::CHAT_HISTORY_MAX + 1]),
+        control(Body::ChatRequest(post(limits::CHAT_CHARS_MAX + 1))),
+    ] {
+        assert!(matches!(body.encode(), Err(FrameError::Limit(_))));
+    }
+}
+
+#[test]
 fn a_full_snapshot_fits_one_frame() {
     let member = Member {
         id: ParticipantId(u32::MAX),
@@ -322,6 +356,7 @@ fn a_full_snapshot_fits_one_frame() {
         mic_muted: true,
         camera_off: true,
         publisher: true,
+        hand: 0,
     };
     let members = vec![member; limits::SNAPSHOT_MEMBERS_MAX];
     let frame = control(Body::RosterSnapshot { seq: u64::MAX, members, first: true, last: true });
@@ -404,7 +439,7 @@ proptest! {
     }
 
     #[test]
-    fn no_frame_panics(which in 0_usize..18, at in 0_usize..200, flip: u8, tail in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn no_frame_panics(which in 0_usize..21, at in 0_usize..200, flip: u8, tail in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bytes = frames().swap_remove(which).0.encode().unwrap();
         let len = bytes.len();
         bytes[at % len] ^= flip;

@@ -117,7 +117,15 @@ impl Participant {
     /// The wish to enter.
     pub(crate) fn join(&self, socket: SocketId, meeting: MeetingId) -> Join {
         let (sdp, publish) = sdp::offer(self.plan.camera, self.plan.slots);
-        Join { socket, meeting, name: self.plan.name.clone(), may_publish: true, sdp, publish }
+        Join {
+            socket,
+            meeting,
+            name: self.plan.name.clone(),
+            may_publish: true,
+            may_chat: true,
+            sdp,
+            publish,
+        }
     }
 
     /// What the edge says; answers what the participant says to that.

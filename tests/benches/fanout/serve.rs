@@ -115,6 +115,7 @@ pub(super) fn serve() {
                     meeting: MEETING,
                     name: format!("p{socket}"),
                     may_publish: !publish.is_empty(),
+                    may_chat: false,
                     sdp,
                     publish,
                 })),
