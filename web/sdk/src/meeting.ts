@@ -1,26 +1,38 @@
 import { Backoff } from "./backoff";
+import { Chat } from "./chat";
+import { Connection, type ConnectionOwner } from "./connection";
 import { Emitter } from "./emitter";
 import { MeshError } from "./errors";
+import type { ClientMessage } from "./generated/ClientMessage";
 import type { MemberJson } from "./generated/MemberJson";
+import type { MemberRoleJson } from "./generated/MemberRoleJson";
 import type { ServerMessage } from "./generated/ServerMessage";
 import type { TrackKindJson } from "./generated/TrackKindJson";
-import { signalUrlOf } from "./link";
+import { grantsOf } from "./grants";
+import { HostActions, HostRequests } from "./host";
 import { Monitor } from "./monitor";
 import { CAMERA_DEFAULT, SLOTS_DEFAULT, SLOTS_MAX, type JoinOptions, type SlotCounts } from "./options";
+import { RosterPages, type PageQuery } from "./pages";
 import { Peer } from "./peer";
-import { Publisher, type ScreenHint } from "./publisher";
+import { Publisher, type Publish, type ScreenHint } from "./publisher";
 import { Roster } from "./roster";
-import { openSession, type Session } from "./session";
-import { refusal, type ServerMessageOf, type SignallingHandlers } from "./signalling";
+import type { Session } from "./session";
+import type { ServerMessageOf } from "./signalling";
 import { SlotTable, type Slot } from "./slots";
+import { Standing } from "./standing";
 import type { MeetingStats } from "./stats";
-import type { Floor, Layout, MeetingEvents, MeetingParts, MeetingState } from "./types";
-import { asMeshError, sleep } from "./util";
-
-/** A path that was silent this long gets an ICE restart, ms; most short gaps heal before. */
-const RESTART_AFTER_MS = 2_000;
-/** An old peer is kept this long for a new one to connect, ms. */
-const OLD_PEER_MS = 5_000;
+import type {
+  ChatMessage,
+  Floor,
+  Knocking,
+  Layout,
+  MeetingEvents,
+  MeetingParts,
+  MeetingSettings,
+  MeetingState,
+  RosterPage,
+} from "./types";
+import { asMeshError } from "./util";
 
 /** The way into a meeting. */
 export const Mesh = {
@@ -32,38 +44,48 @@ export const Mesh = {
 
 /** A meeting one is in. */
 export class Meeting extends Emitter<MeetingEvents> {
+  /** What a host may do. */
+  readonly host: HostActions;
+  readonly #hosting: HostRequests;
+  readonly #connection: Connection;
   readonly #publisher: Publisher;
   readonly #roster = new Roster();
+  readonly #pages: RosterPages;
+  readonly #chat: Chat;
+  readonly #standing: Standing;
   readonly #slots: SlotTable;
   readonly #monitor: Monitor;
-  readonly #backoff: Backoff;
   #counts: SlotCounts;
   #layout: Layout;
-  #session: Session | undefined;
-  #state: MeetingState = "connecting";
   #floor: Floor = { main: undefined, recent: [] };
-  #negotiation: Promise<unknown> = Promise.resolve();
-  #restart: ReturnType<typeof setTimeout> | undefined;
-  /** Signalling addresses of other edges, for when this one is gone. */
-  #others: readonly string[] = [];
   #layoutSent = false;
-  /** The session whose successor is being looked for. */
-  #leaving: Session | undefined;
 
   private constructor(
     private readonly options: JoinOptions,
-    private readonly parts: MeetingParts,
+    parts: MeetingParts,
   ) {
     super();
     const newStream = parts.newStream ?? (() => new MediaStream());
+    const send = (message: ClientMessage): boolean => this.#connection.send(message);
     this.#publisher = new Publisher(options.media ?? {}, parts.devices, newStream());
     this.#slots = new SlotTable(newStream);
-    this.#backoff = parts.backoff ?? new Backoff();
     this.#counts = { ...SLOTS_DEFAULT, ...options.slots };
     this.#layout = { maxBitrateBps: options.maxBitrateBps };
+    this.#connection = new Connection(options, this.#owner(parts));
+    this.#hosting = new HostRequests(send);
+    this.host = new HostActions((action) => this.#hosting.ask(action));
+    this.#pages = new RosterPages(send);
+    this.#standing = new Standing(options.publish ?? grantsOf(options.token).publish, send, {
+      role: (role) => this.emit("role", role),
+      hand: (raised) => this.emit("hand", raised),
+      settings: (settings) => this.emit("settings", settings),
+      knocking: (knocking) => this.emit("knocking", knocking),
+    });
+    const name = (): string => this.member(this.participantId ?? 0)?.name ?? options.name ?? "";
+    const writer = { self: () => this.participantId, isSelf: (id: number) => this.#standing.isSelf(id), name };
+    this.#chat = new Chat(writer, send, () => this.emit("chat", this.chat));
     this.#publisher.onlost = (kind) => void this.#deviceLost(kind);
-    const voice = (): RTCRtpSender | undefined =>
-      this.#publisher.muted("mic") ? undefined : this.#session?.peer.sender("mic");
+    const voice = (): RTCRtpSender | undefined => (this.#publisher.muted("mic") ? undefined : this.#peer?.sender("mic"));
     this.#monitor = new Monitor(
       { slots: this.#slots, pc: () => this.pc, voice, self: () => this.participantId },
       {
@@ -80,8 +102,9 @@ export class Meeting extends Emitter<MeetingEvents> {
   /** See {@link Mesh.join}. */
   static async join(options: JoinOptions, parts: MeetingParts): Promise<Meeting> {
     const meeting = new Meeting(options, parts);
+    const devices = meeting.#standing.mayPublish ? meeting.#publisher.open() : Promise.resolve();
     try {
-      await meeting.#enter(options.url, meeting.#publisher.open());
+      await meeting.#connection.join(devices);
     } catch (cause) {
       meeting.#publisher.close();
       throw cause;
@@ -92,7 +115,7 @@ export class Meeting extends Emitter<MeetingEvents> {
 
   /** How the connection is. */
   get state(): MeetingState {
-    return this.#state;
+    return this.#connection.state;
   }
 
   /** Id of the meeting. */
@@ -105,6 +128,26 @@ export class Meeting extends Emitter<MeetingEvents> {
     return this.#session?.joined.participant;
   }
 
+  /** Own role. */
+  get role(): MemberRoleJson {
+    return this.#standing.role;
+  }
+
+  /** Whether the own token grants hosting: the role may be taken back at any time. */
+  get owner(): boolean {
+    return this.#session?.joined.owner ?? false;
+  }
+
+  /** How the meeting is set. */
+  get settings(): MeetingSettings {
+    return this.#standing.settings;
+  }
+
+  /** Who waits to be let in, for hosts. */
+  get knocking(): Knocking {
+    return this.#standing.knocking;
+  }
+
   /** Region of the edge. */
   get region(): string {
     return this.#session?.joined.region ?? "";
@@ -115,14 +158,47 @@ export class Meeting extends Emitter<MeetingEvents> {
     return this.#session?.joined.node ?? "";
   }
 
-  /** Everybody, oneself included. */
+  /** Everybody, oneself included; where there are many attendees, only the others: see {@link Meeting.attendees}. */
   get members(): readonly MemberJson[] {
     return this.#roster.members;
+  }
+
+  /** How many attendees there are that are not among the members; none: all are. */
+  get attendees(): number | undefined {
+    return this.#roster.attendees;
   }
 
   /** One participant. */
   member(id: number): MemberJson | undefined {
     return this.#roster.get(id);
+  }
+
+  /** Part of the whole roster, by id: for attendees that are not among the members. */
+  rosterPage(query: PageQuery = {}): Promise<RosterPage> {
+    return this.#pages.ask(query);
+  }
+
+  /** What was written, oldest first; what is on its way stands at the end. */
+  get chat(): readonly ChatMessage[] {
+    return this.#chat.messages;
+  }
+
+  /**
+   * Writes to everybody, or to one participant. Resolves when the meeting has it, also across a reconnect; rejects with a
+   * {@link MeshError} that says why not.
+   */
+  sendChat(text: string, { to }: { readonly to?: number | undefined } = {}): Promise<ChatMessage> {
+    return this.#chat.write(text, to);
+  }
+
+  /** Whether the own hand is up. */
+  get handRaised(): boolean {
+    return this.#standing.hand;
+  }
+
+  /** Raises or lowers the own hand. It stays up across a reconnect. */
+  setHand(raised: boolean): void {
+    this.#standing.raise(raised);
   }
 
   /** Who has the floor. */
@@ -147,7 +223,7 @@ export class Meeting extends Emitter<MeetingEvents> {
 
   /** The peer connection, for tests and diagnostics; it is replaced by a reconnect. */
   get pc(): RTCPeerConnection | undefined {
-    return this.#session?.peer.pc;
+    return this.#peer?.pc;
   }
 
   /** Whether an own source sends nothing. */
@@ -157,7 +233,8 @@ export class Meeting extends Emitter<MeetingEvents> {
 
   /** Mutes the microphone or turns the camera off, or back. Rejects with a {@link MeshError} if a device cannot be opened. */
   async setMuted(kind: "mic" | "camera", muted: boolean): Promise<void> {
-    await this.#publisher.setMuted(kind, muted, (what, track) => this.#publish(what, track));
+    if (!muted) this.#mayPublish();
+    await this.#publisher.setMuted(kind, muted, this.#publish);
     this.#tellMuted(kind);
   }
 
@@ -169,7 +246,7 @@ export class Meeting extends Emitter<MeetingEvents> {
     const exact = typeof device === "string" ? { deviceId: { exact: device } } : device;
     const constraints = kind === "camera" ? { ...CAMERA_DEFAULT, ...exact } : exact;
     try {
-      await this.#publisher.setDevice(kind, constraints, (what, track) => this.#publish(what, track));
+      await this.#publisher.setDevice(kind, constraints, this.#publish);
     } catch (cause) {
       this.#tellMuted(kind);
       throw cause;
@@ -184,9 +261,10 @@ export class Meeting extends Emitter<MeetingEvents> {
 
   /** Asks the person for a screen or window and shares it; it is best at sharp text, or at smooth movement. */
   async startScreenShare(hint: ScreenHint = "detail"): Promise<void> {
+    this.#mayPublish();
     const track = await this.#publisher.openScreen(hint, () => void this.stopScreenShare());
     try {
-      if (this.#session?.peer.prepareScreen()) await this.#renegotiate();
+      if (this.#peer?.prepareScreen()) await this.#connection.renegotiate();
       await this.#publish("screen", track);
     } catch (cause) {
       this.#publisher.closeScreen();
@@ -209,7 +287,7 @@ export class Meeting extends Emitter<MeetingEvents> {
 
   /** Offers more receive slots with one renegotiation, for a larger gallery. Slots are never taken back. */
   async growSlots(wanted: Partial<SlotCounts>): Promise<void> {
-    const peer = this.#session?.peer;
+    const peer = this.#peer;
     const { audio, video, screen } = { ...this.#counts, ...wanted };
     if (audio + video + screen > SLOTS_MAX) throw new MeshError("sdp", `At most ${SLOTS_MAX} slots can be asked for.`);
     const moreAudio = Math.max(0, audio - this.#counts.audio);
@@ -218,7 +296,7 @@ export class Meeting extends Emitter<MeetingEvents> {
     peer.addSlots("audio", moreAudio);
     peer.addSlots("video", moreVideo);
     this.#counts = { audio, video, screen };
-    await this.#renegotiate();
+    await this.#connection.renegotiate();
   }
 
   /** Rates, losses and delays since the last call. The event `stats` tells those of each second. */
@@ -228,131 +306,99 @@ export class Meeting extends Emitter<MeetingEvents> {
 
   /** Goodbye. */
   leave(): void {
-    this.#session?.signalling.send({ type: "leave" });
-    this.#end("You left the meeting.");
+    this.#connection.send({ type: "leave" });
+    this.#connection.end("You left the meeting.");
   }
 
-  async #enter(url: string, ready?: Promise<void>): Promise<void> {
-    const handlers: SignallingHandlers = {
+  get #session(): Session | undefined {
+    return this.#connection.session;
+  }
+
+  get #peer(): Peer | undefined {
+    return this.#session?.peer;
+  }
+
+  #owner(parts: MeetingParts): ConnectionOwner {
+    const newPeer = parts.newPeer ?? ((options) => new Peer(options));
+    return {
+      newPeer: () =>
+        newPeer({
+          slots: this.#counts,
+          simulcast: this.options.simulcast !== false,
+          publish: this.#standing.mayPublish,
+          localStream: this.#publisher.localStream,
+        }),
+      openSocket: parts.openSocket,
+      backoff: parts.backoff ?? new Backoff(),
+      adopt: (session) => this.#adopt(session),
+      attach: (peer) => this.#slots.attach((mid) => peer.receiver(mid)),
+      negotiated: (answer, peer) => this.#negotiated(answer, peer),
       message: (message) => this.#receive(message),
-      closed: (error) => this.#lost(error),
-    };
-    const newPeer = this.parts.newPeer ?? ((options) => new Peer(options));
-    const session = await openSession(
-      url,
-      this.options,
-      {
-        newPeer: () =>
-          newPeer({
-            slots: this.#counts,
-            simulcast: this.options.simulcast !== false,
-            localStream: this.#publisher.localStream,
-          }),
-        openSocket: this.parts.openSocket,
+      refused: (error) => this.#chat.refused(error),
+      unanswered: (error) => {
+        this.#hosting.abandon(error);
+        this.#pages.abandon(error);
       },
-      handlers,
-      ready,
-    );
-    if (this.#state === "ended") {
-      closeSession(session);
-      return;
-    }
-    await this.#adopt(session);
-    session.release();
+      state: (state) => this.emit("state", state),
+      reconnecting: (next) => this.emit("reconnecting", next),
+      error: (error) => this.emit("error", error),
+      ended: (reason) => this.#ended(reason),
+    };
   }
 
-  /** Makes a session the current one. The old peer plays on until the new one is connected. */
-  async #adopt(session: Session): Promise<void> {
-    const old = this.#session;
-    this.#session = session;
-    const { peer, joined, signalling } = session;
+  /** Says everything to a new session that the last one knew. */
+  async #adopt({ peer, joined }: Session): Promise<void> {
     this.#slots.bind(joined.slots);
     this.#slots.clear();
-    const attach = (): void => this.#slots.attach((mid) => peer.receiver(mid));
-    if (!old) attach();
-    const retire = (): void => {
-      clearTimeout(late);
-      attach();
-      old?.peer.close();
-    };
-    const late = old ? setTimeout(retire, OLD_PEER_MS) : undefined;
-    peer.pc.onconnectionstatechange = () => {
-      if (peer.pc.connectionState === "connected") retire();
-      this.#followPeer(session);
-    };
+    this.#standing.joined(joined);
+    await this.#follow(peer);
     await this.#publisher.publishAll((kind, track) => peer.publish(kind, track));
     for (const kind of ["mic", "camera"] as const) {
-      if (this.#publisher.muted(kind)) signalling.send({ type: "mute", kind, muted: true });
+      if (this.#publisher.muted(kind)) this.#tellEdge(kind);
     }
     this.#sendLayout();
+    this.#chat.resume();
     this.emit("slots", this.slots);
-    this.#followPeer(session);
-    if (!this.#publisher.muted("screen")) await this.#resumeScreen();
+    void this.#resumeSources(peer);
   }
 
-  #followPeer(session: Session): void {
-    if (session !== this.#session || session === this.#leaving || this.#isOver()) return;
-    const state = session.peer.pc.connectionState;
-    clearTimeout(this.#restart);
-    if (state === "connected") {
-      this.#backoff.reset();
-      this.#become("connected");
-    } else if (state === "disconnected") {
-      this.#become("reconnecting");
-      this.#restart = setTimeout(() => void this.#restartIce(session), RESTART_AFTER_MS);
-    } else if (state === "failed") {
-      this.#lost(new MeshError("network", "The media connection was lost."));
-    }
+  /** Lets go of what the own role does not allow. */
+  async #follow(peer: Peer | undefined): Promise<void> {
+    if (this.#standing.mayPublish) return;
+    const publish: Publish = async (kind, track) => peer?.publish(kind, track);
+    for (const kind of await this.#publisher.stopAll(publish)) this.emit("muted", { kind, muted: true });
   }
 
-  async #restartIce(session: Session): Promise<void> {
-    if (session !== this.#session || this.#state === "ended") return;
+  /** Lines that are not in the offer of a join: those of a shared screen, and all of somebody who was an attendee. */
+  async #resumeSources(peer: Peer): Promise<void> {
+    if (!this.#standing.mayPublish) return;
+    const sharing = !this.#publisher.muted("screen");
     try {
-      await this.#renegotiate({ restart: true });
+      const news = [peer.prepareSources(), sharing && peer.prepareScreen()].includes(true);
+      if (news) await this.#connection.renegotiate();
+      if (sharing) await this.#publish("screen", this.#publisher.track("screen") ?? null);
     } catch (cause) {
-      this.#lost(asMeshError(cause));
+      this.emit("error", asMeshError(cause));
     }
   }
 
-  /** The socket or the path is gone: joins again, here or at an edge that was named. */
-  #lost(error: MeshError): void {
-    const session = this.#session;
-    if (!session || session === this.#leaving || this.#state === "ended") return;
-    this.#leaving = session;
-    session.signalling.close();
-    this.emit("error", error);
-    this.#become("reconnecting");
-    void this.#rejoin(session, error);
-  }
-
-  async #rejoin(from: Session, first: MeshError): Promise<void> {
-    let urls = [from.url, ...this.#others];
-    let error = first;
-    for (let i = 0; this.#session === from; i += 1) {
-      const inMs = this.#backoff.next(error.retryAfterMs);
-      this.emit("reconnecting", { attempt: i + 1, inMs, error });
-      await sleep(inMs);
-      if (this.#isOver()) return;
-      try {
-        await this.#enter(urls[i % urls.length] ?? from.url);
-        return;
-      } catch (cause) {
-        error = asMeshError(cause);
-        if (!error.retryable) {
-          this.emit("error", error);
-          this.#end(error.message);
-          return;
-        }
-        if (error.edges.length > 0) urls = [from.url, ...error.edges.map(signalUrlOf)];
-      }
-    }
+  #negotiated({ slots }: ServerMessageOf<"renegotiated">, peer: Peer): void {
+    this.#slots.bind(slots);
+    this.#slots.attach((mid) => peer.receiver(mid));
+    this.emit("slots", this.slots);
   }
 
   #receive(message: ServerMessage): void {
     switch (message.type) {
       case "roster":
-        if (this.#roster.apply(message)) this.emit("roster", this.members);
-        if (message.snapshot) this.#reached();
+        if (this.#roster.apply(message)) {
+          this.#standing.seen(this.member(this.participantId ?? 0));
+          this.emit("roster", this.members);
+        }
+        if (message.snapshot) this.#connection.reached();
+        break;
+      case "rosterPage":
+        this.#pages.answered(message);
         break;
       case "floor":
         this.#floor = { main: message.main ?? undefined, recent: message.recent };
@@ -361,49 +407,72 @@ export class Meeting extends Emitter<MeetingEvents> {
       case "slots":
         if (this.#slots.apply(message.slots)) this.emit("slots", this.slots);
         break;
-      case "edges":
-        this.#others = message.edges.map(signalUrlOf);
+      case "chat":
+        this.#chat.receive(message.messages);
         break;
-      case "error":
-        this.#refused(message);
+      case "done":
+        this.#hosting.settle(message);
         break;
-      case "ended":
-        this.#end(message.reason);
+      case "muted":
+        void this.#mutedBy(message);
+        break;
+      case "role":
+        void this.#become(message.role);
+        break;
+      case "settings":
+      case "knocking":
+        this.#standing.told(message);
         break;
       default:
         break;
     }
   }
 
-  #refused(message: ServerMessageOf<"error">): void {
-    const error = refusal(message);
-    if (!message.fatal) {
-      // The edge is there, the rest of the meeting is not: a snapshot of the roster ends this.
-      if (error.code === "unavailable") this.#become("reconnecting");
-      this.emit("error", error);
-    }
-    else if (error.retryable) this.#lost(error);
-    else {
-      this.emit("error", error);
-      this.#end(error.message);
+  /** A host has silenced a source. It is silent here too, not only for the others. */
+  async #mutedBy({ kind, by }: ServerMessageOf<"muted">): Promise<void> {
+    if (this.#publisher.muted(kind)) return;
+    if (kind === "screen") {
+      this.#publisher.closeScreen();
+      await this.#publish(kind, null);
+    } else await this.#publisher.setMuted(kind, true, this.#publish);
+    this.#tellEdge(kind);
+    this.emit("muted", { kind, muted: true, by });
+  }
+
+  /** A promotion is one renegotiation that adds the sources, which are muted still; a demotion stops them. */
+  async #become(role: MemberRoleJson): Promise<void> {
+    const peer = this.#peer;
+    const published = this.#standing.mayPublish;
+    if (!this.#standing.become(role) || !peer) return;
+    await this.#follow(peer);
+    if (published || !this.#standing.mayPublish) return;
+    try {
+      peer.prepareSources();
+      await this.#connection.renegotiate();
+      for (const kind of ["mic", "camera"] as const) this.#tellEdge(kind);
+    } catch (cause) {
+      this.emit("error", asMeshError(cause));
     }
   }
 
-  /** The edge has the whole meeting again. */
-  #reached(): void {
-    const connected = this.pc?.connectionState === "connected" && this.#session !== this.#leaving;
-    if (this.#state === "reconnecting" && connected) this.#become("connected");
-  }
+  readonly #publish: Publish = async (kind, track) => {
+    await this.#peer?.publish(kind, track);
+  };
 
-  async #publish(kind: TrackKindJson, track: MediaStreamTrack | null): Promise<void> {
-    await this.#session?.peer.publish(kind, track);
+  #mayPublish(): void {
+    if (this.#standing.mayPublish) return;
+    throw new MeshError("forbidden", "Attendees are not heard and not seen. Raise your hand, so that a host can let you speak.");
   }
 
   /** Tells the edge and the page how an own source is. */
   #tellMuted(kind: TrackKindJson): void {
-    const muted = this.#publisher.muted(kind);
-    this.#session?.signalling.send({ type: "mute", kind, muted });
-    this.emit("muted", { kind, muted });
+    this.#tellEdge(kind);
+    this.emit("muted", { kind, muted: this.#publisher.muted(kind) });
+  }
+
+  #tellEdge(kind: TrackKindJson): void {
+    if (!this.#standing.mayPublish) return;
+    this.#connection.send({ type: "mute", kind, muted: this.#publisher.muted(kind) });
   }
 
   /** A device was unplugged or taken away. */
@@ -414,75 +483,18 @@ export class Meeting extends Emitter<MeetingEvents> {
     this.emit("error", new MeshError("device", text, undefined, [], "lost"));
   }
 
-  async #resumeScreen(): Promise<void> {
-    try {
-      if (this.#session?.peer.prepareScreen()) await this.#renegotiate();
-      await this.#publish("screen", this.#publisher.track("screen") ?? null);
-    } catch (cause) {
-      this.emit("error", asMeshError(cause));
-    }
-  }
-
-  /** One offer after the other; a refused one is taken back. */
-  #renegotiate(options: { restart?: boolean } = {}): Promise<void> {
-    const run = this.#negotiation.then(async () => {
-      const session = this.#session;
-      if (!session || this.#isOver()) return;
-      const { peer, signalling } = session;
-      try {
-        const sdp = await peer.offer(options);
-        const publish = peer.publishLines();
-        const request = { type: "renegotiate", sdp, publish } as const;
-        const answer = await signalling.request(request, "renegotiated", this.options.timeoutMs ?? 10_000);
-        await peer.accept(answer.sdp);
-        this.#slots.bind(answer.slots);
-        this.#slots.attach((mid) => peer.receiver(mid));
-        this.emit("slots", this.slots);
-      } catch (cause) {
-        await peer.rollback().catch(() => {});
-        throw asMeshError(cause);
-      }
-    });
-    this.#negotiation = run.catch(() => {});
-    return run;
-  }
-
   #sendLayout(): void {
-    const { pin, strip, maxBitrateBps } = this.#layout;
-    if (pin === undefined && strip === undefined && maxBitrateBps === undefined && !this.#layoutSent) return;
+    const asked = Object.entries(this.#layout).filter(([, value]) => value !== undefined);
+    if (asked.length === 0 && !this.#layoutSent) return;
     this.#layoutSent = true;
-    this.#session?.signalling.send({
-      type: "layout",
-      ...(pin === undefined ? {} : { pin }),
-      ...(strip === undefined ? {} : { strip }),
-      ...(maxBitrateBps === undefined ? {} : { maxBitrateBps }),
-    });
+    this.#connection.send({ type: "layout", ...Object.fromEntries(asked) });
   }
 
-  /** Asks anew after an await, where the compiler would remember an older answer. */
-  #isOver(): boolean {
-    return this.#state === "ended";
-  }
-
-  #become(state: MeetingState): void {
-    if (this.#state === state || this.#state === "ended") return;
-    this.#state = state;
-    this.emit("state", state);
-  }
-
-  #end(reason: string): void {
-    if (this.#state === "ended") return;
+  #ended(reason: string): void {
     this.#monitor.stop();
-    clearTimeout(this.#restart);
-    if (this.#session) closeSession(this.#session);
+    this.#chat.close(new MeshError("ended", reason));
     this.#slots.attach(() => undefined);
     this.#publisher.close();
-    this.#become("ended");
     this.emit("ended", { reason });
   }
-}
-
-function closeSession(session: Session): void {
-  session.signalling.close();
-  session.peer.close();
 }

@@ -43,7 +43,13 @@ export interface JoinOptions {
   readonly simulcast?: boolean | undefined;
   /** Most to receive, bit/s. */
   readonly maxBitrateBps?: number | undefined;
-  /** Gives up a join after this long, ms. Default 15 s. */
+  /** Whether to publish at all; an attendee does not, and is asked for no device. Default: what the token grants. */
+  readonly publish?: boolean | undefined;
+  /** Called when a host must let us in first; the join then waits for as long as that takes. */
+  readonly onWaiting?: (() => void) | undefined;
+  /** Gives up the join, also one that waits. */
+  readonly signal?: AbortSignal | undefined;
+  /** Gives up a join that is not answered after this long, ms. Default 15 s. */
   readonly timeoutMs?: number | undefined;
 }
 

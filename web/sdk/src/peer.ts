@@ -8,24 +8,27 @@ import type { SlotCounts } from "./options";
 export interface PeerOptions {
   readonly slots: SlotCounts;
   readonly simulcast: boolean;
+  /** Whether there are sources of one's own; an attendee has receive slots only. */
+  readonly publish: boolean;
   /** The stream that own tracks are announced in. */
   readonly localStream: MediaStream;
 }
 
 /**
- * The one RTCPeerConnection of a participant: microphone, camera, then receive-only slots; a screen comes at the end when it
- * is first shared. Candidates of the edge stand in its answer; the edge learns ours from the checks.
+ * The one RTCPeerConnection of a participant: microphone, camera, then receive-only slots. What comes later stands at the end: a
+ * screen when it is first shared, the sources of an attendee who was promoted. Candidates of the edge stand in its answer; the edge learns ours from the checks.
  */
 export class Peer {
   readonly pc: RTCPeerConnection;
   readonly #senders = new Map<TrackKindJson, RTCRtpTransceiver>();
   readonly #localStream: MediaStream;
+  readonly #simulcast: boolean;
 
   constructor(options: PeerOptions) {
+    this.#simulcast = options.simulcast;
     this.#localStream = options.localStream;
     this.pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", rtcpMuxPolicy: "require" });
-    this.#addSender("mic", "audio");
-    this.#addSender("camera", "video", options.simulcast ? SIMULCAST : SINGLE);
+    if (options.publish) this.prepareSources();
     this.addSlots("audio", options.slots.audio);
     this.addSlots("video", options.slots.video + options.slots.screen);
   }
@@ -35,6 +38,14 @@ export class Peer {
     for (let i = 0; i < count; i += 1) {
       restrict(this.pc.addTransceiver(kind, { direction: "recvonly" }), kind);
     }
+  }
+
+  /** Makes lines for microphone and camera ready; they count from the next offer on. Returns whether there were none. */
+  prepareSources(): boolean {
+    if (this.#senders.has("mic")) return false;
+    this.#addSender("mic", "audio");
+    this.#addSender("camera", "video", this.#simulcast ? SIMULCAST : SINGLE);
+    return true;
   }
 
   /** Makes a screen line ready; it counts from the next offer on. Returns whether a new offer is needed. */

@@ -17,6 +17,8 @@ const SCREEN_HINTS = {
   motion: { contentHint: "motion", framesPerSecond: 30 },
 } as const;
 
+const KINDS: readonly TrackKindJson[] = ["mic", "camera", "screen"];
+
 type Asked = boolean | MediaTrackConstraints;
 
 /** The own microphone, camera and screen. What is muted sends nothing at all, and a camera that is off is let go. */
@@ -140,6 +142,17 @@ export class Publisher {
     for (const [kind, track] of this.#tracks) {
       await publish(kind, this.muted(kind) ? null : track);
     }
+  }
+
+  /** Stops everything, for whoever may not publish any more. Answers what was live. */
+  async stopAll(publish: Publish): Promise<TrackKindJson[]> {
+    const live = KINDS.filter((kind) => !this.muted(kind));
+    for (const kind of KINDS) {
+      this.#forget(kind);
+      this.#muted.set(kind, true);
+    }
+    for (const kind of live) await publish(kind, null);
+    return live;
   }
 
   /** Lets go of all devices. */

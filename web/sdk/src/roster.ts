@@ -6,16 +6,23 @@ export interface RosterChange {
   readonly snapshot: boolean;
   readonly put: readonly MemberJson[];
   readonly removed: readonly number[];
+  readonly attendees?: number;
 }
 
 /** Who is in the meeting: a snapshot, then changes. */
 export class Roster {
   #members = new Map<number, MemberJson>();
   #seq = -1;
+  #attendees: number | undefined;
 
   /** Everybody, in the order of their ids. */
   get members(): readonly MemberJson[] {
     return [...this.#members.values()].sort((a, b) => a.id - b.id);
+  }
+
+  /** How many attendees there are that are not listed; none: everybody is. */
+  get attendees(): number | undefined {
+    return this.#attendees;
   }
 
   /** One participant. */
@@ -31,6 +38,7 @@ export class Roster {
       return false;
     }
     this.#seq = change.seq;
+    if (change.snapshot || change.attendees !== undefined) this.#attendees = change.attendees;
     for (const id of change.removed) this.#members.delete(id);
     for (const member of change.put) this.#members.set(member.id, member);
     return true;

@@ -31,15 +31,21 @@ export async function openSession(
   parts: SessionParts,
   handlers: SignallingHandlers,
   ready: Promise<void> = Promise.resolve(),
+  signal?: AbortSignal,
 ): Promise<Session> {
   const timeoutMs = options.timeoutMs ?? JOIN_TIMEOUT_MS;
   const open = (): Promise<Line> => openLine(url, timeoutMs, parts.openSocket, handlers);
   const peer = parts.newPeer();
   let line = open();
+  // Whoever changes their mind says goodbye, so that no host admits somebody who has gone.
+  const abort = (): void => void line.then(({ signalling }) => (signalling.send({ type: "leave" }), signalling.close()), () => {});
+  signal?.addEventListener("abort", abort);
   try {
+    if (signal?.aborted) throw left();
     const [first, sdp] = await Promise.all([line, peer.offer(), ready]);
     if (!first.signalling.isOpen) line = open();
     const { signalling, release } = await line;
+    if (signal?.aborted) throw left();
     const { token, name } = options;
     const publish = peer.publishLines();
     const named = name === undefined ? {} : { name };
@@ -56,8 +62,15 @@ export async function openSession(
       ({ signalling }) => signalling.close(),
       () => {},
     );
+    if (signal?.aborted) throw left();
     throw cause instanceof MeshError ? cause : new MeshError("sdp", `The media connection failed: ${String(cause)}`);
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
+}
+
+function left(): MeshError {
+  return new MeshError("ended", "You left before you were in the meeting.");
 }
 
 /** An open socket whose messages are held until somebody can take them. */
@@ -77,6 +90,8 @@ async function openLine(
   const holding: SignallingHandlers = {
     message: (message) => (released ? handlers.message(message) : void held.push(message)),
     closed: (error) => (released ? handlers.closed(error) : undefined),
+    // The one thing that is told before the answer.
+    waiting: () => handlers.waiting?.(),
   };
   const signalling = await Signalling.open(url, holding, timeoutMs, openSocket);
   const release = (): void => {

@@ -28,8 +28,16 @@ const KNOWN: ReadonlySet<string> = new Set<ServerMessage["type"]>([
   "edges",
   "renegotiated",
   "roster",
+  "rosterPage",
+  "waiting",
+  "knocking",
+  "settings",
+  "role",
+  "muted",
+  "done",
   "floor",
   "slots",
+  "chat",
   "error",
   "ended",
   "pong",
@@ -53,7 +61,7 @@ export function refusal(message: ServerMessageOf<"error">): MeshError {
 }
 
 /** Servers write reasons as they do in logs; people read sentences. */
-function sentence(text: string): string {
+export function sentence(text: string): string {
   const whole = text.trim();
   return whole.charAt(0).toUpperCase() + whole.slice(1) + (/[.!?…]$/.test(whole) ? "" : ".");
 }
@@ -64,9 +72,11 @@ export interface SignallingHandlers {
   message(message: ServerMessage): void;
   /** The socket is gone. Not called after {@link Signalling.close}. */
   closed(error: MeshError): void;
+  /** A join waits to be admitted by a host, for as long as that takes. */
+  waiting?(): void;
 }
 
-interface Waiting {
+interface Asked {
   readonly type: ServerMessage["type"];
   readonly resolve: (message: ServerMessage) => void;
   readonly reject: (error: MeshError) => void;
@@ -75,7 +85,7 @@ interface Waiting {
 
 /** One signalling WebSocket: typed messages, awaited answers, and a pulse that finds a dead socket. */
 export class Signalling {
-  #waiting: Waiting | undefined;
+  #asked: Asked | undefined;
   #pulse: ReturnType<typeof setInterval> | undefined;
   #pingId = 0;
   #unanswered = 0;
@@ -122,9 +132,10 @@ export class Signalling {
     return this.#open;
   }
 
-  /** Sends, if the socket is open; a closed one is about to be replaced, and the state is then told anew. */
-  send(message: ClientMessage): void {
+  /** Sends, if the socket is open; a closed one is about to be replaced, and the state is then told anew. Whether it was. */
+  send(message: ClientMessage): boolean {
     if (this.#open) this.socket.send(JSON.stringify(message));
+    return this.#open;
   }
 
   /** Sends and waits for the answer of a type. A non-fatal or fatal `error` in between is the answer too. */
@@ -133,13 +144,13 @@ export class Signalling {
     type: T,
     timeoutMs: number,
   ): Promise<ServerMessageOf<T>> {
-    if (this.#waiting) return Promise.reject(new MeshError("outOfOrder", "One request at a time, please."));
+    if (this.#asked) return Promise.reject(new MeshError("outOfOrder", "One request at a time, please."));
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#waiting = undefined;
+        this.#asked = undefined;
         reject(new MeshError("timeout", "The meeting server did not answer in time. Try again."));
       }, timeoutMs);
-      this.#waiting = { type, resolve: resolve as (message: ServerMessage) => void, reject, timer };
+      this.#asked = { type, resolve: resolve as (message: ServerMessage) => void, reject, timer };
       this.send(message);
     });
   }
@@ -175,12 +186,18 @@ export class Signalling {
       this.#unanswered = 0;
       return;
     }
-    const waiting = this.#waiting;
-    if (waiting && (message.type === waiting.type || message.type === "error")) {
-      this.#waiting = undefined;
-      clearTimeout(waiting.timer);
-      if (message.type === "error") waiting.reject(refusal(message));
-      else waiting.resolve(message);
+    const asked = this.#asked;
+    if (message.type === "waiting") {
+      // Who must be let in has as long as the host takes.
+      clearTimeout(asked?.timer);
+      this.handlers.waiting?.();
+      return;
+    }
+    if (asked && (message.type === asked.type || message.type === "error")) {
+      this.#asked = undefined;
+      clearTimeout(asked.timer);
+      if (message.type === "error") asked.reject(refusal(message));
+      else asked.resolve(message);
       return;
     }
     this.handlers.message(message);
@@ -202,10 +219,10 @@ export class Signalling {
     this.#done = true;
     this.#open = false;
     if (this.#pulse !== undefined) clearInterval(this.#pulse);
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    if (!waiting) return;
-    clearTimeout(waiting.timer);
-    waiting.reject(new MeshError("network", "The connection to the meeting server was lost."));
+    const asked = this.#asked;
+    this.#asked = undefined;
+    if (!asked) return;
+    clearTimeout(asked.timer);
+    asked.reject(new MeshError("network", "The connection to the meeting server was lost."));
   }
 }

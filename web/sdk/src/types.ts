@@ -1,6 +1,8 @@
 import type { Backoff } from "./backoff";
 import type { MeshError } from "./errors";
+import type { KnockerJson } from "./generated/KnockerJson";
 import type { MemberJson } from "./generated/MemberJson";
+import type { MemberRoleJson } from "./generated/MemberRoleJson";
 import type { TrackKindJson } from "./generated/TrackKindJson";
 import type { Peer, PeerOptions } from "./peer";
 import type { Devices } from "./publisher";
@@ -9,8 +11,56 @@ import type { OpenSocket } from "./signalling";
 import type { Slot } from "./slots";
 import type { MeetingStats } from "./stats";
 
-/** How the connection is. `ended` is final. */
-export type MeetingState = "connecting" | "connected" | "reconnecting" | "ended";
+/** How the connection is. `waiting`: back again, but a host must let us in first. `ended` is final. */
+export type MeetingState = "connecting" | "connected" | "reconnecting" | "waiting" | "ended";
+
+/** How the meeting is set, for everybody. */
+export interface MeetingSettings {
+  /** Nobody else may join. */
+  readonly locked: boolean;
+  /** Who joins must be admitted. */
+  readonly waitingRoom: boolean;
+  /** Only hosts may write. */
+  readonly chatLocked: boolean;
+  /** Whose screen stays in the screen slot, whatever is shared later. */
+  readonly pinnedShare: number | undefined;
+}
+
+/** Who waits to be let in; hosts are told. */
+export interface Knocking {
+  /** Those who wait longest. */
+  readonly people: readonly KnockerJson[];
+  /** How many there are in all. */
+  readonly total: number;
+}
+
+/** Part of the roster, see {@link Meeting.rosterPage}. */
+export interface RosterPage {
+  /** By id. */
+  readonly members: readonly MemberJson[];
+  /** Where the next page begins; none: this was the last. */
+  readonly next: number | undefined;
+}
+
+/** Something that was written. */
+export interface ChatMessage {
+  /** Names the message. */
+  readonly key: number;
+  /** When the meeting had it, ms since the Unix epoch; when it was written here, as long as it is pending. */
+  readonly atMs: number;
+  /** Short id of who wrote it. */
+  readonly from: number;
+  /** Their name then. */
+  readonly name: string;
+  /** To whom alone; none: to everybody. */
+  readonly to: number | undefined;
+  /** Plain text. */
+  readonly text: string;
+  /** Whether it was written here. */
+  readonly own: boolean;
+  /** Whether it is still on its way. */
+  readonly pending: boolean;
+}
 
 /** Who has the floor. */
 export interface Floor {
@@ -56,7 +106,19 @@ export interface MeetingEvents {
     readonly kind: TrackKindJson;
     /** Whether it sends nothing now. */
     readonly muted: boolean;
+    /** The host who did it, where it was not oneself. */
+    readonly by?: number | undefined;
   };
+  /** Something was written, or came back: all of it, see {@link Meeting.chat}. */
+  chat: readonly ChatMessage[];
+  /** The own hand went up or down, by oneself or by a host. */
+  hand: boolean;
+  /** The own role is another now. */
+  role: MemberRoleJson;
+  /** The meeting is set otherwise. */
+  settings: MeetingSettings;
+  /** Somebody waits to be let in, or was. For hosts. */
+  knocking: Knocking;
   /** The connection. */
   state: MeetingState;
   /** A lost connection: another join is about to be tried. */

@@ -4,7 +4,7 @@ import type { Socket } from "../src/signalling";
 
 /** A roster entry. */
 export function member(id: number, more: Partial<MemberJson> = {}): MemberJson {
-  return { id, name: `P${id}`, edge: 1, micMuted: false, cameraOff: false, publisher: true, ...more };
+  return { id, name: `P${id}`, edge: 1, micMuted: false, cameraOff: false, role: "panelist", ...more };
 }
 
 /** A MediaStream that only holds tracks. */
@@ -112,8 +112,14 @@ export class FakePeer {
     return Promise.resolve();
   }
   publishLines() {
-    const lines = [{ mid: "0", kind: "mic" }, { mid: "1", kind: "camera" }];
+    const lines = this.sources ? [{ mid: "0", kind: "mic" }, { mid: "1", kind: "camera" }] : [];
     return this.screen ? [...lines, { mid: "9", kind: "screen" }] : lines;
+  }
+  sources = true;
+  prepareSources(): boolean {
+    const news = !this.sources;
+    this.sources = true;
+    return news;
   }
   prepareScreen(): boolean {
     const news = !this.screen;

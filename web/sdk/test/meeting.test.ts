@@ -1,84 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Backoff } from "../src/backoff";
-import { Mesh, type Meeting } from "../src/meeting";
-import type { JoinOptions } from "../src/options";
-import { FakeDevices, FakePeer, FakeSocket, FakeStream, member } from "./fakes";
+import { member } from "./fakes";
+import { SLOTS, World } from "./world";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
-
-const SLOTS = [
-  { mid: "2", role: "audio" },
-  { mid: "3", role: "main" },
-];
-
-/** A network of edges that let everybody in at once, unless `refuse` says otherwise. */
-class World {
-  sockets: { url: string; socket: FakeSocket }[] = [];
-  peers: FakePeer[] = [];
-  devices = new FakeDevices();
-  refuse: object | undefined;
-  up = true;
-  events: [string, unknown][] = [];
-
-  async join(options: Partial<JoinOptions> = {}): Promise<Meeting> {
-    const joining = Mesh.join({ url: "ws://a/v1/signal", token: "t", name: "Ada", ...options }, {
-      newPeer: () => {
-        const peer = new FakePeer();
-        this.peers.push(peer);
-        return peer.asPeer();
-      },
-      openSocket: (url) => this.#open(url),
-      devices: this.devices,
-      newStream: () => new FakeStream() as unknown as MediaStream,
-      backoff: new Backoff(100, 1_000, () => 1),
-    });
-    const settled = joining.catch(() => {});
-    await vi.advanceTimersByTimeAsync(5);
-    await settled;
-    const meeting = await joining;
-    for (const event of ["state", "error", "ended", "roster", "slots", "reconnecting"] as const) {
-      meeting.on(event, (payload) => void this.events.push([event, payload]));
-    }
-    return meeting;
-  }
-
-  #open(url: string): FakeSocket {
-    const socket = new FakeSocket();
-    this.sockets.push({ url, socket });
-    const send = socket.send.bind(socket);
-    socket.send = (data) => {
-      send(data);
-      const { type } = JSON.parse(data) as { type: string };
-      if (type === "join") this.#answer(socket);
-    };
-    setTimeout(() => (this.up ? socket.onopen?.(new Event("open")) : socket.onclose?.({} as CloseEvent)), 1);
-    return socket;
-  }
-
-  #answer(socket: FakeSocket): void {
-    if (this.refuse) {
-      socket.tell(this.refuse);
-      return;
-    }
-    const participant = this.sockets.length;
-    socket.tell({ type: "joined", version: 1, meeting: "m", participant, region: "eu", node: "e1", sdp: "answer", slots: SLOTS });
-    socket.tell({ type: "roster", seq: 1, snapshot: true, put: [member(participant)], removed: [] });
-    socket.tell({ type: "slots", slots: [{ mid: "3", participant: 7, rid: "f" }] });
-  }
-
-  get socket(): FakeSocket {
-    return this.sockets.at(-1)!.socket;
-  }
-
-  get peer(): FakePeer {
-    return this.peers.at(-1)!;
-  }
-
-  states(): unknown[] {
-    return this.events.filter(([event]) => event === "state").map(([, payload]) => payload);
-  }
-}
 
 describe("joining", () => {
   it("keeps what was told right behind the answer", async () => {
