@@ -1,4 +1,5 @@
 import {
+  grantsOf,
   Mesh,
   MeshError,
   parseMeetingLink,
@@ -8,11 +9,15 @@ import {
   type MeetingState,
   type MeetingStats,
   type Member,
+  type MemberRole,
   type Qualities,
   type ScreenHint,
   type Slot,
 } from "@mesh/sdk";
+import { ChatState } from "./chat.svelte";
+import { Hosting } from "./hosting.svelte";
 import { locale } from "./i18n/locale.svelte";
+import { Notices } from "./notices.svelte";
 import { prefs } from "./prefs.svelte";
 import { changes } from "./room/view";
 import { announcer } from "./ui/announcer.svelte";
@@ -30,7 +35,14 @@ const GALLERY_SLOTS = 24;
 /** What the page knows: the link, and the meeting once it is joined. */
 export class Store {
   readonly link = parseMeetingLink(location.href);
-  phase = $state<"form" | "joining" | "meeting" | "ended">("form");
+  /** What the invitation grants. */
+  readonly grants = grantsOf(this.link.token ?? "");
+  readonly chat = new ChatState(() => this.panel === "chat");
+  readonly hosting = new Hosting((error) => this.#fail(error));
+  readonly notices = new Notices();
+  phase = $state<"form" | "joining" | "waiting" | "meeting" | "ended">("form");
+  /** What stands beside the pictures. */
+  panel = $state<"people" | "chat" | undefined>();
   error = $state<MeshError | undefined>();
   /** The source that `error` is about, where it is about one. */
   #culprit: "mic" | "camera" | undefined;
@@ -39,6 +51,9 @@ export class Store {
   /** Which try of a reconnect this is. */
   attempt = $state(0);
   members = $state.raw<readonly Member[]>([]);
+  /** Attendees that are not among the members. */
+  attendees = $state<number | undefined>();
+  hand = $state(false);
   slots = $state.raw<readonly Slot[]>([]);
   floor = $state.raw<Floor>({ main: undefined, recent: [] });
   speaking = $state.raw<readonly number[]>([]);
@@ -54,9 +69,20 @@ export class Store {
   meeting = $state.raw<Meeting | undefined>();
   #strip: number | undefined;
   #name = "";
+  #leaving: AbortController | undefined;
 
   constructor() {
     window.mesh = { meeting: undefined };
+  }
+
+  /** The own name, as it was given. */
+  get name(): string {
+    return this.#name;
+  }
+
+  /** How many people there are in all. */
+  get count(): number {
+    return this.members.length + (this.attendees ?? 0);
   }
 
   /** What a meeting is joined with when nothing was chosen before. */
@@ -73,17 +99,26 @@ export class Store {
   /** Joins; what goes wrong is in `error`. */
   async join(name: string, media: MediaOptions = this.mediaOfLink): Promise<void> {
     const { token, signalUrl, simulcast, maxBitrateBps } = this.link;
-    if (!token || this.phase === "joining") return;
+    if (!token || this.phase === "joining" || this.phase === "waiting") return;
     this.phase = "joining";
     this.error = undefined;
     this.#culprit = undefined;
     this.#name = name;
+    this.#leaving = new AbortController();
+    const onWaiting = (): void => void (this.phase = "waiting");
+    const { signal } = this.#leaving;
     try {
-      this.#follow(await Mesh.join({ url: signalUrl, token, name, media, simulcast, maxBitrateBps }));
+      this.#follow(await Mesh.join({ url: signalUrl, token, name, media, simulcast, maxBitrateBps, onWaiting, signal }));
     } catch (cause) {
-      this.error = asMeshError(cause, "network");
+      // Whoever gave up knows.
+      this.error = signal.aborted ? undefined : asMeshError(cause, "network");
       this.phase = "form";
     }
+  }
+
+  /** Does not wait any longer to be let in. */
+  giveUp(): void {
+    this.#leaving?.abort();
   }
 
   /** Joins once more as one was. */
@@ -120,6 +155,23 @@ export class Store {
   chooseHint(hint: ScreenHint): void {
     this.hint = hint;
     this.meeting?.setScreenHint(hint);
+  }
+
+  /** Raises or lowers the own hand. */
+  toggleHand(): void {
+    this.meeting?.setHand(!this.hand);
+  }
+
+  /** Opens a panel, or closes it. */
+  togglePanel(panel: "people" | "chat"): void {
+    this.panel = this.panel === panel ? undefined : panel;
+    if (this.panel === "chat") this.chat.read();
+  }
+
+  /** Begins a message to one person. */
+  writeTo(id: number, name: string): void {
+    this.chat.to = { id, name };
+    if (this.panel !== "chat") this.togglePanel("chat");
   }
 
   /** Keeps somebody in the main picture, or lets the speaker have it again. */
@@ -190,23 +242,32 @@ export class Store {
     this.slots = meeting.slots;
     this.floor = meeting.floor;
     this.self = meeting.participantId;
+    this.attendees = meeting.attendees;
+    this.hand = meeting.handRaised;
+    this.panel = window.matchMedia("(min-width: 60rem)").matches ? "people" : undefined;
+    this.notices.clear();
+    this.chat.follow(meeting);
     this.micMuted = meeting.isMuted("mic");
     this.cameraOff = meeting.isMuted("camera");
     this.sharing = false;
     this.#strip = undefined;
-    meeting.on("roster", (members) => this.#roster(members));
+    meeting.on("roster", (members) => {
+      this.attendees = meeting.attendees;
+      this.#roster(members);
+    });
+    // The page is told of a new role before it takes it: it says what was before.
+    meeting.on("role", (role) => this.#role(role));
+    this.hosting.follow(meeting, this.grants.chat);
+    meeting.on("hand", (raised) => this.#hand(raised));
     meeting.on("slots", (slots) => (this.slots = slots));
     meeting.on("floor", (floor) => (this.floor = floor));
     meeting.on("speaking", (speaking) => (this.speaking = speaking));
     meeting.on("quality", (quality) => (this.quality = quality));
     meeting.on("stats", (stats) => (this.stats = stats));
-    meeting.on("muted", ({ kind, muted }) => this.#muted(kind, muted));
+    meeting.on("muted", ({ kind, muted, by }) => this.#muted(kind, muted, by));
     meeting.on("reconnecting", ({ attempt }) => (this.attempt = attempt));
     meeting.on("state", (state) => this.#state(meeting, state));
-    meeting.on("error", (error) => {
-      this.#culprit = undefined;
-      this.error = error;
-    });
+    meeting.on("error", (error) => this.#fail(error));
     meeting.on("ended", ({ reason }) => {
       this.endReason = reason;
       this.phase = "ended";
@@ -214,7 +275,30 @@ export class Store {
       this.pinned = undefined;
       this.speaking = [];
       this.stats = undefined;
+      this.notices.clear();
     });
+  }
+
+  #fail(error: MeshError): void {
+    this.#culprit = undefined;
+    this.error = error;
+  }
+
+  #hand(raised: boolean): void {
+    this.hand = raised;
+    announcer.say(raised ? locale.t.said.handUp : locale.t.said.handDown);
+  }
+
+  #role(role: MemberRole): void {
+    const before = this.hosting.role;
+    const text = () => locale.t.notices.role[role === "panelist" && before === "host" ? "noHost" : role];
+    const turnOn = (kind: "mic" | "camera", label: () => string) => {
+      return { id: `turn-on-${kind}`, label, run: () => (this.meeting?.isMuted(kind) ? this.toggle(kind) : undefined) };
+    };
+    const silent = before === "attendee" && role !== "attendee";
+    const actions = [turnOn("mic", () => locale.t.lobby.turnMicOn), turnOn("camera", () => locale.t.lobby.turnCameraOn)];
+    this.notices.show("role", text, silent ? actions : []);
+    for (const kind of ["mic", "camera", "screen"]) this.notices.drop(kind);
   }
 
   #roster(members: readonly Member[]): void {
@@ -229,14 +313,18 @@ export class Store {
     if (this.pinned !== undefined && !members.some(({ id }) => id === this.pinned)) this.togglePin(this.pinned);
   }
 
-  #muted(kind: "mic" | "camera" | "screen", muted: boolean): void {
+  #muted(kind: "mic" | "camera" | "screen", muted: boolean, by: number | undefined): void {
     const { said } = locale.t;
+    const host = this.members.find(({ id }) => id === by)?.name;
+    if (by === undefined) this.notices.drop(kind);
+    else this.notices.show(kind, () => locale.t.notices.muted[kind](host || locale.t.notices.aHost));
     if (kind === "screen") {
       this.sharing = !muted;
       announcer.say(muted ? said.notSharing : said.sharing);
       return;
     }
-    prefs.keepSource(kind, !muted, prefs.source(kind).deviceId);
+    // What a host decided is not what this person wants the next time.
+    if (by === undefined && this.meeting?.role !== "attendee") prefs.keepSource(kind, !muted, prefs.source(kind).deviceId);
     if (kind === "mic") {
       this.micMuted = muted;
       announcer.say(muted ? said.muted : said.unmuted);

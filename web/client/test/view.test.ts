@@ -1,7 +1,7 @@
 import type { Member, Slot } from "@mesh/sdk";
 import { describe, expect, it } from "vitest";
 import { bestGrid, GALLERY_TILES, galleryRoom, stripRoom, stripWish } from "../src/room/grid";
-import { arrange, changes, galleryTiles, hueOf, initials, nameOf, search } from "../src/room/view";
+import { arrange, changes, galleryTiles, handsFirst, hueOf, initials, nameOf, search } from "../src/room/view";
 
 const member = (id: number, more: Partial<Member> = {}): Member => ({
   id,
@@ -9,7 +9,7 @@ const member = (id: number, more: Partial<Member> = {}): Member => ({
   edge: 1,
   micMuted: false,
   cameraOff: false,
-  publisher: true,
+  role: "panelist",
   ...more,
 });
 const slot = (role: Slot["role"], participant: number | undefined): Slot => ({
@@ -43,7 +43,7 @@ describe("arrangement", () => {
   });
 
   it("leaves out those who only watch", () => {
-    const crowd = Array.from({ length: 40 }, (_, i) => member(i + 10, { publisher: i % 2 === 0 }));
+    const crowd = Array.from({ length: 40 }, (_, i) => member(i + 10, { role: i % 2 === 0 ? "panelist" : "attendee" }));
     const { others } = arrange([], crowd, floor(10), 1);
     expect(others).toHaveLength(19);
     expect(others.every(({ participant }) => participant % 2 === 0)).toBe(true);
@@ -121,6 +121,11 @@ describe("the roster", () => {
     expect(search(people, " zo").map(({ id }) => id)).toEqual([0, 2]);
     expect(search(people, "angstrom").map(({ id }) => id)).toEqual([0]);
     expect(search(people, "")).toHaveLength(3);
+  });
+
+  it("has raised hands first, in the order they went up", () => {
+    const people = [member(1), member(2, { hand: 9 }), member(3), member(4, { hand: 5 })];
+    expect(handsFirst(people).map(({ id }) => id)).toEqual([4, 2, 1, 3]);
   });
 
   it("tells who came and who went, and not who only came back", () => {

@@ -7,6 +7,8 @@ export interface TileView {
   /** Without a stream the tile shows initials. */
   readonly stream: MediaStream | undefined;
   readonly micMuted: boolean;
+  /** Whether a hand is up. */
+  readonly hand: boolean;
 }
 
 /** What the page shows of a meeting. */
@@ -46,21 +48,22 @@ export function arrange(
   guest?: string,
 ): MeetingView {
   const tile = (participant: number, stream?: MediaStream): TileView => {
-    const micMuted = members.find((member) => member.id === participant)?.micMuted ?? false;
-    return { participant, name: nameOf(members, participant, guest), stream, micMuted };
+    const member = members.find(({ id }) => id === participant);
+    const hand = member?.hand !== undefined;
+    return { participant, name: nameOf(members, participant, guest), stream, micMuted: member?.micMuted ?? false, hand };
   };
   const shown = (role: Slot["role"]): TileView[] =>
     slots.flatMap((slot) =>
       slot.role === role && slot.participant !== undefined ? [tile(slot.participant, slot.stream)] : [],
     );
-  const others = members.filter((member) => member.id !== self);
+  const others = members.filter((member) => member.id !== self && member.role !== "attendee");
   const speaker = others.find((member) => member.id === floor.main) ?? (others.length === 1 ? others[0] : undefined);
   const main = shown("main")[0] ?? (speaker && tile(speaker.id));
   const pictures = shown("strip").filter(
     (view, i, all) => view.participant !== main?.participant && all.findIndex((v) => v.participant === view.participant) === i,
   );
   const seen = new Set([main?.participant, ...pictures.map((view) => view.participant)]);
-  const faceless = others.filter((member) => member.publisher && !seen.has(member.id)).map((member) => tile(member.id));
+  const faceless = others.filter((member) => !seen.has(member.id)).map((member) => tile(member.id));
   return { main, screen: shown("screen")[0], others: [...pictures, ...faceless] };
 }
 
@@ -73,6 +76,12 @@ export function galleryTiles({ main, others }: MeetingView, room: number): TileV
   const pictures = all.filter(({ stream }) => stream !== undefined);
   const faceless = all.filter(({ stream }) => stream === undefined);
   return [...pictures, ...faceless].slice(0, room).sort((a, b) => a.participant - b.participant);
+}
+
+/** The list of people: raised hands first, in the order they went up; then the rest as they came. */
+export function handsFirst(members: readonly Member[]): readonly Member[] {
+  const turn = ({ hand }: Member): number => hand ?? Infinity;
+  return [...members].sort((a, b) => (turn(a) === turn(b) ? a.id - b.id : turn(a) - turn(b)));
 }
 
 /** Those whose name contains what was typed, without regard to case and accents. */
