@@ -51,6 +51,12 @@ export async function startMesh(flags = []) {
     link: (region) => banner.meeting.links.find((l) => l.region === region).url,
     /** A link of another meeting in a region. */
     linkOf: (meeting, region) => meeting.links.find((l) => l.region === region).url,
+    /** A link with an invitation of its own: `{name, host, publish, subscribe, chat}` as `mesh token` takes them. */
+    async invite(meeting, region, grants) {
+      const words = Object.entries(grants).flatMap(([name, value]) => [`--${name}`, String(value)]);
+      const token = (await self.mesh("token", "--meeting", meeting.id, ...words)).trim();
+      return self.linkOf(meeting, region).replace(meeting.token, token);
+    },
     /** The same link through another edge of its region. */
     through: (link, name) => link.replace(new URL(link).origin, banner.nodes.find((n) => n.name === name).url),
     /** Creates a meeting: `{id, token, links}`. */
