@@ -45,6 +45,12 @@ test("chat: read, write to all and to one, and never a link", async () => {
   await page.keyboard.press("c");
   await page.waitForSelector(by("chat"));
   await gone(page, "unread");
+  const focused = () => page.evaluate(() => document.activeElement?.getAttribute("data-testid"));
+  assert.deepEqual([await focused(), await page.inputValue(by("chat-text"))], ["chat-text", ""], "ready to write");
+  await page.keyboard.press("Escape");
+  await gone(page, "chat");
+  assert.equal(await focused(), "toggle-chat", "and back");
+  await page.keyboard.press("Enter");
   assert.equal(await page.locator(`${by("chat")} a`).count(), 0, "text only");
   assert.match(await page.locator(by("chat-message")).nth(1).textContent(), /<a href='https:\/\/example\.org\/'>/);
   await page.fill(by("chat-text"), "Good morning!");
