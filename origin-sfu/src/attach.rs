@@ -75,6 +75,11 @@ impl OriginShard {
             }
             Body::RosterRequest(change) => self.change_roster(now, key, link, change),
             Body::ChatRequest(post) => self.chat(now, key, link, post),
+            Body::HostRequest { key: request, from, action } => {
+                self.host_request(now, key, link, (request, from), action)
+            }
+            Body::Knock(knocker) => self.knock(now, key, link, knocker),
+            Body::KnockEnded(id) => self.knock_ended(now, key, link, id),
             Body::Announce(_) | Body::Withdraw(_) | Body::Demand { .. } | Body::Keyframe { .. } => {
                 self.media_control(now, key, link, &body);
             }
@@ -162,7 +167,10 @@ impl OriginShard {
             return;
         };
         let (id, epoch) = (meeting.id, meeting.epoch);
-        let mut bodies = meeting.roster.snapshot();
+        // The settings first: who enters by them is in the roster that follows.
+        let mut bodies = vec![Body::Settings(meeting.conduct.settings)];
+        bodies.extend(meeting.roster.snapshot());
+        bodies.push(meeting.conduct.knocking());
         if let Some(node) = meeting.edge_of(link) {
             bodies.extend(history(&meeting.chat, node));
         }
@@ -198,12 +206,14 @@ impl OriginShard {
         if owner != node {
             return;
         }
-        if meeting.roster.is_full_for(&change) {
-            let (id, epoch) = (meeting.id, meeting.epoch);
-            let _ = self.relay.say(now, link, id, epoch, Body::Refused(Refusal::Full));
-            return;
+        let (id, epoch) = (meeting.id, meeting.epoch);
+        match meeting.enters(change) {
+            Ok(change) => self.publish_change(now, key, change),
+            Err((participant, barrier)) => {
+                let answer = Body::TurnedAway { participant, barrier };
+                let _ = self.relay.say(now, link, id, epoch, answer);
+            }
         }
-        self.publish_change(now, key, change);
     }
 
     fn publish_change(&mut self, now: Now, key: usize, change: RosterChange) {
@@ -221,7 +231,7 @@ impl OriginShard {
         self.publish_floor(now, key, floor);
     }
 
-    fn tell_edges(&mut self, now: Now, key: usize, body: &Body) {
+    pub(crate) fn tell_edges(&mut self, now: Now, key: usize, body: &Body) {
         let Some(meeting) = self.meetings.get(key) else {
             return;
         };
@@ -294,6 +304,9 @@ impl OriginShard {
         }
         let floor = meeting.floor.forget_source(now, node);
         let members = meeting.roster.of_edge(node);
+        // They were in: when their edge is back, a door that has closed meanwhile is open for them.
+        members.iter().for_each(|id| meeting.conduct.admit(*id));
+        meeting.conduct.forget(now.mono, |id| id.node() == node);
         self.publish_floor(now, key, floor);
         for id in members {
             self.publish_change(now, key, RosterChange::Remove(id));

@@ -4,6 +4,7 @@ use crate::shard::OriginShard;
 use relay_proto::control::{Body, ChatMessage, ChatPost};
 use relay_proto::limits::CHAT_HISTORY_MAX;
 use relay_proto::links::LinkId;
+use relay_proto::roles::MemberRole;
 use relay_proto::{NodeId, Now};
 use sfu_core::chat::ChatLog;
 
@@ -15,6 +16,10 @@ impl OriginShard {
         };
         // An edge speaks for its own participants only.
         if meeting.edge_of(link) != Some(post.from.node()) {
+            return;
+        }
+        let role = meeting.roster.get(post.from).map(|m| m.role);
+        if meeting.conduct.settings.chat_locked && role != Some(MemberRole::Host) {
             return;
         }
         let Some(message) = meeting.chat.post(now.wall.unix_ms(), post).cloned() else {

@@ -13,6 +13,8 @@
 
 mod attach;
 mod chat;
+mod conduct;
+mod host;
 mod meeting;
 mod roster;
 mod shard;

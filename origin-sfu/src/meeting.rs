@@ -1,9 +1,11 @@
 //! One meeting at its origin.
 
+use crate::conduct::Conduct;
 use crate::roster::Roster;
-use relay_proto::control::Role;
+use relay_proto::control::{Role, RosterChange};
 use relay_proto::links::LinkId;
-use relay_proto::{Epoch, MeetingId, NodeId};
+use relay_proto::roles::Barrier;
+use relay_proto::{Epoch, MeetingId, NodeId, ParticipantId};
 use sfu_core::chat::ChatLog;
 use sfu_core::hub::{Hub, PortId};
 use sfu_core::meetings::Meeting;
@@ -38,6 +40,7 @@ pub(crate) struct OriginMeeting {
     pub(crate) hub: Hub,
     pub(crate) roster: Roster,
     pub(crate) chat: ChatLog,
+    pub(crate) conduct: Conduct,
     pub(crate) floor: FloorElection,
     pub(crate) edges: BTreeMap<NodeId, Edge>,
     pub(crate) attached: u64,
@@ -51,6 +54,7 @@ impl OriginMeeting {
             hub,
             roster: Roster::default(),
             chat: ChatLog::default(),
+            conduct: Conduct::default(),
             floor: FloorElection::new(),
             edges: BTreeMap::new(),
             attached: 0,
@@ -78,6 +82,28 @@ impl OriginMeeting {
             .map(|(node, _)| *node)
     }
 
+    /// Checks a change of the roster against the door, and gives who comes back the role they had; `Err`: who may not enter.
+    pub(crate) fn enters(
+        &mut self,
+        change: RosterChange,
+    ) -> Result<RosterChange, (ParticipantId, Barrier)> {
+        let RosterChange::Put(mut member) = change else {
+            return Ok(change);
+        };
+        if self.roster.get(member.id).is_none() {
+            let barrier = if self.roster.is_full() {
+                Some(Barrier::Full)
+            } else {
+                self.conduct.barrier(&member)
+            };
+            if let Some(barrier) = barrier {
+                return Err((member.id, barrier));
+            }
+            member.role = self.conduct.role_before(member.identity).unwrap_or(member.role);
+        }
+        Ok(RosterChange::Put(member))
+    }
+
     /// Links of all edges that are up.
     pub(crate) fn links(&self) -> Vec<LinkId> {
         self.edges.values().filter(|e| e.gone_at.is_none()).map(|e| e.link).collect()
@@ -103,6 +129,9 @@ impl Meeting for OriginMeeting {
 
     fn deadline(&self) -> Option<Instant> {
         let grace = self.edges.values().filter_map(|e| e.gone_at).min();
-        [self.hub.deadline(), self.floor.deadline(), grace].into_iter().flatten().min()
+        [self.hub.deadline(), self.floor.deadline(), grace, self.conduct.tell_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

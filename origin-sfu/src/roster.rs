@@ -2,6 +2,7 @@
 
 use relay_proto::control::{Body, Member, RosterChange};
 use relay_proto::limits::SNAPSHOT_MEMBERS_MAX;
+use relay_proto::roles::MemberRole;
 use relay_proto::{NodeId, ParticipantId};
 use std::collections::BTreeMap;
 
@@ -16,25 +17,33 @@ pub(crate) struct Roster {
 }
 
 impl Roster {
-    /// Whether a change would put one member too many into the meeting.
-    pub(crate) fn is_full_for(&self, change: &RosterChange) -> bool {
-        let RosterChange::Put(member) = change else { return false };
-        self.members.len() >= MEMBERS_MAX && !self.members.contains_key(&member.id)
+    /// Whether nobody else has a place.
+    pub(crate) fn is_full(&self) -> bool {
+        self.members.len() >= MEMBERS_MAX
     }
 
-    /// Puts a change in order. `None`: it changes nothing, or the meeting is full.
+    /// Somebody who is here.
+    pub(crate) fn get(&self, id: ParticipantId) -> Option<&Member> {
+        self.members.get(&id)
+    }
+
+    /// Who leads the meeting.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &Member> {
+        self.members.values().filter(|m| m.role == MemberRole::Host)
+    }
+
+    /// Puts a change in order. `None`: it changes nothing. A member's role is what it was: [`Self::set_role`] changes it.
     pub(crate) fn apply(&mut self, mut change: RosterChange) -> Option<Body> {
-        if self.is_full_for(&change) {
-            return None;
-        }
         match &mut change {
             RosterChange::Put(member) => {
+                let known = self.members.get(&member.id);
+                member.role = known.map_or(member.role, |m| m.role);
                 if member.hand != 0 {
                     // A hand that is up keeps its turn; one that goes up has the number of this change.
-                    let raised = self.members.get(&member.id).map_or(0, |m| m.hand);
-                    member.hand = if raised == 0 { self.seq + 1 } else { raised };
+                    let turn = known.map_or(0, |m| m.hand);
+                    member.hand = if turn == 0 { self.seq + 1 } else { turn };
                 }
-                if self.members.get(&member.id) == Some(member) {
+                if known == Some(member) {
                     return None;
                 }
                 self.members.insert(member.id, member.clone());
@@ -43,6 +52,15 @@ impl Roster {
                 self.members.remove(id)?;
             }
         }
+        self.seq += 1;
+        Some(Body::Roster { seq: self.seq, change })
+    }
+
+    /// Gives somebody a role. `None`: they have it, or are not here.
+    pub(crate) fn set_role(&mut self, id: ParticipantId, role: MemberRole) -> Option<Body> {
+        let member = self.members.get_mut(&id).filter(|m| m.role != role)?;
+        member.role = role;
+        let change = RosterChange::Put(member.clone());
         self.seq += 1;
         Some(Body::Roster { seq: self.seq, change })
     }
@@ -87,7 +105,9 @@ mod tests {
             edge: NodeId(id % 2 + 1),
             mic_muted: false,
             camera_off: false,
-            publisher: true,
+            role: MemberRole::Panelist,
+            owner: false,
+            identity: 0,
             hand: 0,
         }
     }

@@ -230,6 +230,7 @@ impl OriginShard {
         let floor = meeting.floor.on_deadline(now);
         self.publish_floor(now, key, floor);
         self.expire_edges(now, key);
+        self.tell_knocking(now, key);
         self.meetings.touch(key);
     }
 }

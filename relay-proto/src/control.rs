@@ -4,6 +4,7 @@
 //! the epoch under which its sender acts; a receiver that knows a newer one answers [`Control::Refused`].
 
 use crate::ids::{Encoding, EncodingSet, Epoch, FlowId, MeetingId, NodeId, ParticipantId, TrackId};
+use crate::roles::{Barrier, HostAction, HostRefusal, Knocker, MemberRole, Settings};
 use crate::time::NtpTime;
 use serde::{Deserialize, Serialize};
 
@@ -77,8 +78,12 @@ pub struct Member {
     pub mic_muted: bool,
     /// Whether the camera is off.
     pub camera_off: bool,
-    /// Whether they may publish (false: an attendee of a webinar).
-    pub publisher: bool,
+    /// What they may do. The origin decides it once they have entered.
+    pub role: MemberRole,
+    /// Whether their token grants hosting.
+    pub owner: bool,
+    /// Tells one person from another without naming them: a hash of the token's subject; 0 where it names nobody.
+    pub identity: u64,
     /// A raised hand: 0 is none, and of two the one with the lower number was raised first. An edge asks with any number, the
     /// origin gives the real one.
     pub hand: u64,
@@ -244,6 +249,51 @@ pub enum Body {
         messages: Vec<ChatMessage>,
         /// Whether this is the last part.
         last: bool,
+    },
+    /// Origin to edges: how the meeting is set. Replaces what was said before.
+    Settings(Settings),
+    /// Edge to origin: a participant of the sender's wants this done.
+    HostRequest {
+        /// Names the request; comes back.
+        key: u32,
+        /// Who.
+        from: ParticipantId,
+        /// What.
+        action: HostAction,
+    },
+    /// The answer.
+    HostAnswer {
+        /// Of the request.
+        key: u32,
+        /// Who had asked.
+        from: ParticipantId,
+        /// Why it was not done; none: it was.
+        refused: Option<HostRefusal>,
+    },
+    /// Origin to the edges concerned: carry this out on your participants.
+    Command {
+        /// The host who wanted it.
+        by: ParticipantId,
+        /// What.
+        action: HostAction,
+    },
+    /// Edge to origin: somebody waits here to be let in. Said again after attaching.
+    Knock(Knocker),
+    /// Edge to origin: they wait no more.
+    KnockEnded(ParticipantId),
+    /// Origin to edges, for hosts: who waits. Replaces what was said before.
+    Knocking {
+        /// Those who wait longest; at most [`crate::limits::KNOCKERS_TOLD_MAX`].
+        people: Vec<Knocker>,
+        /// How many there are in all.
+        total: u32,
+    },
+    /// Origin to an edge: this participant of yours may not enter.
+    TurnedAway {
+        /// Who.
+        participant: ParticipantId,
+        /// Why.
+        barrier: Barrier,
     },
 }
 

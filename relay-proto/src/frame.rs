@@ -16,7 +16,8 @@ use crate::control::{Body, Control, Hello};
 use crate::ids::Encoding;
 use crate::limits::{
     CHAT_CHARS_MAX, CHAT_HISTORY_MAX, CONTROL_BYTES_MAX, DIGEST_MAX, FLOOR_RECENT_MAX,
-    HOPS_DECODED_MAX, NAME_CHARS_MAX, REGION_BYTES_MAX, SNAPSHOT_MEMBERS_MAX, WANTS_MAX,
+    HOPS_DECODED_MAX, KNOCKERS_TOLD_MAX, NAME_CHARS_MAX, REGION_BYTES_MAX, SNAPSHOT_MEMBERS_MAX,
+    WANTS_MAX,
 };
 use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -182,6 +183,11 @@ fn check_control(control: &Control) -> Result<(), &'static str> {
             ok(messages.len() <= CHAT_HISTORY_MAX, "chat history")?;
             ok(messages.iter().all(|m| is_post(&m.post)), "chat")
         }
+        Body::Knock(knocker) => ok(is_name(&knocker.name), "name"),
+        Body::Knocking { people, .. } => {
+            ok(people.len() <= KNOCKERS_TOLD_MAX, "people who wait")?;
+            ok(people.iter().all(|k| is_name(&k.name)), "name")
+        }
         _ => Ok(()),
     }
 }
@@ -202,12 +208,15 @@ fn is_encoding(encoding: Encoding) -> bool {
 }
 
 fn is_post(post: &ChatPost) -> bool {
-    let chars = |text: &str, max: usize| text.chars().take(max + 1).count() <= max;
-    chars(&post.text, CHAT_CHARS_MAX) && chars(&post.name, NAME_CHARS_MAX)
+    post.text.chars().take(CHAT_CHARS_MAX + 1).count() <= CHAT_CHARS_MAX && is_name(&post.name)
 }
 
 fn is_member(member: &Member) -> bool {
-    member.name.chars().count() <= NAME_CHARS_MAX
+    is_name(&member.name)
+}
+
+fn is_name(name: &str) -> bool {
+    name.chars().take(NAME_CHARS_MAX + 1).count() <= NAME_CHARS_MAX
 }
 
 /// Takes the control stream apart. Holds at most one frame, and allocates only for bytes that came.

@@ -20,6 +20,7 @@ pub mod links;
 mod links_api;
 pub mod machine;
 pub mod queue;
+pub mod roles;
 pub mod session;
 pub mod time;
 pub mod transport;

@@ -5,10 +5,10 @@ use std::time::Duration;
 /// Edge, head, origin, head, edge is five nodes and four hops; more is a loop.
 pub const HOPS_MAX: usize = 4;
 
-/// A control message: a roster snapshot chunk of 200 members x (64-byte name + 20) = 17 KB fits four times.
+/// A control message: a roster snapshot chunk of 200 members x (64-byte name + 40) = 21 KB fits three times.
 pub const CONTROL_BYTES_MAX: usize = 64 * 1024;
 
-/// Members in one snapshot message: 200 x (4 x 64 bytes of UTF-8 name + 20) = 55 KB <= 64 KiB.
+/// Members in one snapshot message: 200 x (4 x 64 bytes of UTF-8 name + 40) = 59 KB <= 64 KiB.
 pub const SNAPSHOT_MEMBERS_MAX: usize = 200;
 
 /// Longest display name, in characters; 4 bytes each at the most.
@@ -19,6 +19,9 @@ pub const CHAT_CHARS_MAX: usize = 2_000;
 
 /// Written messages in one control message: 4 x (8,000 bytes of text + 256 of name + 40) = 33 KB <= 64 KiB.
 pub const CHAT_HISTORY_MAX: usize = 4;
+
+/// Of those who wait to be let in, so many are told to hosts: a screen of them. 50 x (256 bytes of name + 20) = 14 KB.
+pub const KNOCKERS_TOLD_MAX: usize = 50;
 
 /// An edge's own top three voices, and one that is rising.
 pub const DIGEST_MAX: usize = 4;
@@ -74,7 +77,7 @@ pub const QUIC_DATAGRAM_BUFFER_BYTES: usize = 32 * 1024;
 /// Of these, media leaves alone: room for heartbeats (37 bytes + 32 of bookkeeping each).
 pub const QUIC_DATAGRAM_RESERVE_BYTES: usize = 2 * 1024;
 
-/// Control bytes that wait for a slow peer: 18 snapshot messages of 55 KB. Over it the link is closed.
+/// Control bytes that wait for a slow peer: 17 snapshot messages of 59 KB. Over it the link is closed.
 pub const CONTROL_BACKLOG_BYTES_MAX: usize = 1024 * 1024;
 
 /// Links of one shard: 1,000 nodes on one lane, or 64 on all sixteen.
@@ -111,4 +114,4 @@ pub const DEAD_AFTER: Duration = Duration::from_millis(1_000);
 
 const _: () =
     assert!(CHAT_HISTORY_MAX * (4 * (CHAT_CHARS_MAX + NAME_CHARS_MAX) + 40) <= CONTROL_BYTES_MAX);
-const _: () = assert!(SNAPSHOT_MEMBERS_MAX * (4 * NAME_CHARS_MAX + 20) <= CONTROL_BYTES_MAX);
+const _: () = assert!(SNAPSHOT_MEMBERS_MAX * (4 * NAME_CHARS_MAX + 40) <= CONTROL_BYTES_MAX);

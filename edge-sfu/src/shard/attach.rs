@@ -42,7 +42,7 @@ impl EdgeShard {
         let waiting =
             self.meetings.get_mut(key).map(|m| std::mem::take(&mut m.waiting)).unwrap_or_default();
         for join in waiting {
-            self.admit(now, key, join, out);
+            self.enter(now, key, join, out);
         }
         self.meetings.touch(key);
     }
@@ -179,10 +179,13 @@ impl EdgeShard {
                     meeting.tell_floor(&mut out.events);
                 }
             }
-            Body::Roster { seq, change } => self.roster_change(now, key, seq, change),
+            Body::Roster { seq, change } => self.roster_change(now, key, seq, change, out),
             Body::RosterSnapshot { seq, members, first, last } => {
                 if let Some(meeting) = self.meetings.get_mut(key) {
                     meeting.roster.snapshot(now.mono, seq, members, first, last);
+                }
+                if last {
+                    self.follow_roles(now, key, out);
                 }
             }
             Body::Chat(message) => {
@@ -198,21 +201,43 @@ impl EdgeShard {
                     self.write_again(now, key);
                 }
             }
-            Body::Digest(_) | Body::RosterRequest(_) | Body::ChatRequest(_) => {}
+            Body::Settings(_)
+            | Body::Knocking { .. }
+            | Body::HostAnswer { .. }
+            | Body::TurnedAway { .. }
+            | Body::Command { .. } => self.conduct(now, key, body, out),
+            Body::Digest(_)
+            | Body::RosterRequest(_)
+            | Body::ChatRequest(_)
+            | Body::HostRequest { .. }
+            | Body::Knock(_)
+            | Body::KnockEnded(_) => {}
             media => self.media_control(now, key, link, &media),
         }
         self.meetings.touch(key);
     }
 
-    fn roster_change(&mut self, now: Now, key: usize, seq: u64, change: RosterChange) {
+    fn roster_change(
+        &mut self,
+        now: Now,
+        key: usize,
+        seq: u64,
+        change: RosterChange,
+        out: &mut Outbox<EdgeOutput>,
+    ) {
         let Some(meeting) = self.meetings.get_mut(key) else {
             return;
         };
-        if meeting.roster.apply(now.mono, seq, change) == Applied::Gap {
-            // The link is ordered, so this is a message of another attachment: a new one brings a snapshot.
-            meeting.uplink.origin =
-                meeting.uplink.origin.map(|a| Attachment { attached: false, ..a });
-            self.attach(now, key);
+        let put = if let RosterChange::Put(member) = &change { Some(member.id) } else { None };
+        match (meeting.roster.apply(now.mono, seq, change), put) {
+            (Applied::Gap, _) => {
+                // The link is ordered, so this is a message of another attachment: a new one brings a snapshot.
+                meeting.uplink.origin =
+                    meeting.uplink.origin.map(|a| Attachment { attached: false, ..a });
+                self.attach(now, key);
+            }
+            (Applied::Yes, Some(id)) => self.follow_role(now, key, id, out),
+            _ => {}
         }
     }
 
@@ -274,6 +299,7 @@ impl EdgeShard {
                 uplink.head = None;
             }
             self.report_members(now, key);
+            self.knock_again(now, key);
         } else if let Some(head) = uplink.head.as_mut().filter(|a| a.link == link) {
             head.attached = true;
         } else {
@@ -340,13 +366,19 @@ impl EdgeShard {
     /// Asks the origin to put a change into the roster. While there is none, nothing is lost: [`Self::report_members`] says
     /// everything when it is attached to.
     pub(super) fn request_change(&mut self, now: Now, key: usize, change: RosterChange) {
+        self.say_up(now, key, Body::RosterRequest(change));
+    }
+
+    /// Says something to the origin, while it is attached to. A backlog closes the link, and what counts is said again after
+    /// attaching anew.
+    pub(super) fn say_up(&mut self, now: Now, key: usize, body: Body) {
         let Some(meeting) = self.meetings.get(key) else {
             return;
         };
         if let Some(link) = meeting.uplink.control_link() {
-            let (id, epoch) = (meeting.id, meeting.epoch());
-            let _ = self.relay.say(now, link, id, epoch, Body::RosterRequest(change));
+            let _ = self.relay.say(now, link, meeting.id, meeting.epoch(), body);
         }
+        self.meetings.touch(key);
     }
 
     /// Says to origin and head that nobody is left here, and forgets the meeting.
@@ -369,8 +401,8 @@ impl EdgeShard {
         let Some(meeting) = self.meetings.get_mut(key) else {
             return;
         };
-        let waiting: Vec<_> = std::mem::take(&mut meeting.waiting);
-        for join in waiting {
+        let waiting = std::mem::take(&mut meeting.waiting).into_iter();
+        for join in waiting.chain(std::mem::take(&mut meeting.lobby).into_values()) {
             let code = crate::signal::ErrorCode::NoMeeting;
             let text = format!("{reason}: check the link, or ask for a new one");
             out.events.extend(super::command::refusal(join.socket, code, text));

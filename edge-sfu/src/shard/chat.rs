@@ -2,15 +2,17 @@
 
 use super::EdgeShard;
 use super::command::{EdgeOutput, complaint};
-use super::limits::{CHAT_BURST, CHAT_EVERY, CHAT_PENDING_MAX};
+use super::limits::CHAT_PENDING_MAX;
 use super::meeting::EdgeMeeting;
 use crate::signal::{ChatJson, ErrorCode, ServerMessage};
-use relay_proto::control::{Body, ChatMessage, ChatPost, RosterChange};
+use relay_proto::control::{Body, ChatMessage, ChatPost};
 use relay_proto::limits::CHAT_CHARS_MAX;
+use relay_proto::roles::MemberRole;
 use relay_proto::{Now, Outbox, ParticipantId};
 use sfu_core::chat::ChatLog;
-use sfu_core::meetings::Meeting;
 use std::collections::VecDeque;
+
+const CHAT_LOCKED: &str = "only hosts may write just now";
 
 /// Numbers in JSON are exact below this.
 const KEY_MAX: u64 = 1 << 53;
@@ -63,6 +65,21 @@ impl EdgeMeeting {
         }
     }
 
+    fn is_host(&self, id: ParticipantId) -> bool {
+        self.local.get(&id).is_some_and(|m| m.role == MemberRole::Host)
+    }
+
+    /// Only hosts may write now: who has written something that has not come back is told that it will not.
+    pub(super) fn drop_pending_chat(&mut self, out: &mut Vec<EdgeOutput>) {
+        let pending = std::mem::take(&mut self.chat.pending);
+        let (kept, dropped) = pending.into_iter().partition(|post| self.is_host(post.from));
+        self.chat.pending = kept;
+        let dropped: VecDeque<ChatPost> = dropped;
+        for socket in dropped.iter().filter_map(|post| self.sockets.get(&post.from)) {
+            out.push(complaint(*socket, ErrorCode::Forbidden, CHAT_LOCKED));
+        }
+    }
+
     fn tell_written(&self, message: &ChatMessage, out: &mut Vec<EdgeOutput>) {
         let told = ServerMessage::Chat { messages: vec![ChatJson::from(message)] };
         let Some(to) = message.post.to else {
@@ -95,9 +112,11 @@ impl EdgeShard {
             return;
         };
         let to = to.map(ParticipantId);
-        let due = entry.chat_due.map_or(now.mono, |due| due.max(now.mono));
+        let silent = meeting.settings.chat_locked && !meeting.is_host(from);
         let refused = if !entry.may_chat {
             Some((ErrorCode::Forbidden, "your token does not grant writing"))
+        } else if silent {
+            Some((ErrorCode::Forbidden, CHAT_LOCKED))
         } else if key >= KEY_MAX
             || text.trim().is_empty()
             || text.chars().take(CHAT_CHARS_MAX + 1).count() > CHAT_CHARS_MAX
@@ -105,9 +124,7 @@ impl EdgeShard {
             Some((ErrorCode::Malformed, "a message has 1 to 2,000 characters and a key below 2^53"))
         } else if to.is_some_and(|to| !meeting.roster.has(to)) {
             Some((ErrorCode::OutOfOrder, "that participant has left"))
-        } else if due >= now.mono + CHAT_EVERY * CHAT_BURST
-            || meeting.chat.pending.len() >= CHAT_PENDING_MAX
-        {
+        } else if meeting.chat.pending.len() >= CHAT_PENDING_MAX || !entry.posts.take(now.mono) {
             Some((ErrorCode::TooMany, "too many messages: one a second; send it again in a moment"))
         } else {
             None
@@ -116,7 +133,6 @@ impl EdgeShard {
             out.events.push(complaint(socket, code, text));
             return;
         }
-        entry.chat_due = Some(due + CHAT_EVERY);
         let name = meeting.local.get(&from).map(|m| m.name.clone()).unwrap_or_default();
         let post = ChatPost { key, from, name, to, text };
         meeting.chat.pending.push_back(post.clone());
@@ -136,14 +152,7 @@ impl EdgeShard {
     }
 
     fn ask_to_write(&mut self, now: Now, key: usize, post: ChatPost) {
-        let Some(meeting) = self.meetings.get(key) else {
-            return;
-        };
-        if let Some(link) = meeting.uplink.control_link() {
-            let (id, epoch) = (meeting.id, meeting.epoch());
-            let _ = self.relay.say(now, link, id, epoch, Body::ChatRequest(post));
-        }
-        self.meetings.touch(key);
+        self.say_up(now, key, Body::ChatRequest(post));
     }
 
     /// A participant raises or lowers their hand.
@@ -152,13 +161,6 @@ impl EdgeShard {
             return;
         };
         let (key, participant) = (entry.meeting, entry.participant);
-        let member = self.meetings.get_mut(key).and_then(|m| m.local.get_mut(&participant));
-        let Some(member) = member else {
-            return;
-        };
-        member.hand = u64::from(raised);
-        let change = RosterChange::Put(member.clone());
-        self.request_change(now, key, change);
-        self.meetings.touch(key);
+        self.change_member(now, key, participant, |member| member.hand = u64::from(raised));
     }
 }

@@ -1,6 +1,7 @@
 //! What the control runtime and an edge's shard say to each other.
 
 use crate::signal::{ClientMessage, ErrorCode, PublishLine, ServerMessage};
+use relay_proto::roles::MemberRole;
 use relay_proto::{Epoch, MeetingId, NodeId};
 use sfu_core::relay::NodeAddress;
 use sfu_core::report::ShardReport;
@@ -30,12 +31,30 @@ pub struct Join {
     pub name: String,
     /// Whether the token grants publishing.
     pub may_publish: bool,
+    /// Whether the token grants hosting.
+    pub owner: bool,
+    /// Whether a host must let them in, however the meeting is set.
+    pub wait: bool,
+    /// Tells one person from another; 0: the token names nobody ([`relay_proto::control::Member::identity`]).
+    pub identity: u64,
     /// Whether the token grants writing.
     pub may_chat: bool,
     /// The SDP offer.
     pub sdp: String,
     /// What the own tracks are.
     pub publish: Vec<PublishLine>,
+}
+
+impl Join {
+    /// The role that the token gives.
+    #[must_use]
+    pub fn role(&self) -> MemberRole {
+        match (self.owner, self.may_publish) {
+            (true, _) => MemberRole::Host,
+            (false, true) => MemberRole::Panelist,
+            (false, false) => MemberRole::Attendee,
+        }
+    }
 }
 
 /// What the shard is told.

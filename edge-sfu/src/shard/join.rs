@@ -14,6 +14,7 @@ use crate::signal::{
 };
 use relay_proto::control::{Member, RosterChange};
 use relay_proto::limits::NAME_CHARS_MAX;
+use relay_proto::roles::MemberRole;
 use relay_proto::{Now, Outbox, ParticipantId, TrackId, TrackKind};
 use sfu_core::hub::ViewerSlot;
 use std::time::Duration;
@@ -30,9 +31,7 @@ impl EdgeShard {
                 if let Some(peer) = self.peers.of_socket(socket) {
                     self.remove_peer(now, peer, out);
                 } else {
-                    for meeting in self.meetings.iter_mut() {
-                        meeting.waiting.retain(|join| join.socket != socket);
-                    }
+                    self.stop_waiting(now, socket);
                 }
             }
             EdgeCommand::Placement { meeting, placement } => {
@@ -92,7 +91,7 @@ impl EdgeShard {
             return;
         };
         if meeting.uplink.placement.is_some() {
-            self.admit(now, key, join, out);
+            self.enter(now, key, join, out);
         } else if meeting.waiting.len() >= WAITING_MAX {
             out.events.extend(refusal(
                 join.socket,
@@ -105,20 +104,32 @@ impl EdgeShard {
         }
     }
 
+    /// An id for somebody who enters, or waits to.
+    pub(super) fn next_participant(&mut self) -> ParticipantId {
+        self.admitted = self.admitted.wrapping_add(1);
+        ParticipantId::new(self.config.node, self.admitted)
+    }
+
     /// Lets a participant in: answers the offer, makes the peer, tells everybody.
-    pub(super) fn admit(&mut self, now: Now, key: usize, join: Join, out: &mut Outbox<EdgeOutput>) {
+    pub(super) fn admit(
+        &mut self,
+        now: Now,
+        key: usize,
+        participant: ParticipantId,
+        join: Join,
+        out: &mut Outbox<EdgeOutput>,
+    ) {
         let Some(meeting) = self.meetings.get_mut(key) else {
             return;
         };
-        self.admitted = self.admitted.wrapping_add(1);
-        let participant = ParticipantId::new(self.config.node, self.admitted);
+        let role = join.role();
         let accepted = Peer::accept(
             now,
             &self.config.peer,
             participant,
             &join.sdp,
             &join.publish,
-            join.may_publish,
+            role.publishes(),
             &mut self.rng,
         );
         let (peer, answer) = match accepted {
@@ -146,12 +157,16 @@ impl EdgeShard {
             edge: self.config.node,
             mic_muted: !has_source(&answer, TrackKind::Mic),
             camera_off: !has_source(&answer, TrackKind::Camera),
-            publisher: join.may_publish,
+            role,
+            owner: join.owner,
+            identity: join.identity,
             hand: 0,
         };
         meeting.local.insert(participant, member.clone());
         meeting.sockets.insert(participant, join.socket);
         let (floor, roster) = (floor_message(meeting.hub.floor()), meeting.roster.message());
+        let settings = meeting.settings_message();
+        let knocking = (role == MemberRole::Host).then(|| meeting.knocking_message());
         let history = meeting.chat.message();
         let entry = Entry::new(peer, key, port, participant, &join);
         self.peers.insert(entry);
@@ -162,10 +177,13 @@ impl EdgeShard {
             participant: participant.0,
             region: self.config.region.clone(),
             node: self.config.name.clone(),
+            role: role.into(),
+            owner: join.owner,
             sdp: answer.sdp,
             slots: answer.slots,
         };
-        for message in [joined, roster, floor].into_iter().chain(history) {
+        let first = [joined, roster, floor, settings];
+        for message in first.into_iter().chain(knocking).chain(history) {
             out.events.push(EdgeOutput::Send { socket: join.socket, message: Box::new(message) });
         }
         self.request_change(now, key, RosterChange::Put(member));
@@ -203,9 +221,10 @@ impl EdgeShard {
         out: &mut Outbox<EdgeOutput>,
     ) {
         let Some(peer) = self.peers.of_socket(socket) else {
-            let waiting =
-                self.meetings.iter().any(|m| m.waiting.iter().any(|j| j.socket == socket));
-            if !waiting {
+            if matches!(message, ClientMessage::Leave) {
+                self.stop_waiting(now, socket);
+                out.events.push(EdgeOutput::Close(socket));
+            } else if !self.waits(socket) {
                 out.events.push(complaint(socket, ErrorCode::OutOfOrder, "join first"));
             }
             return;
@@ -236,6 +255,10 @@ impl EdgeShard {
             }
             ClientMessage::Chat { key, to, text } => self.write(now, peer, key, to, text, out),
             ClientMessage::Hand { raised } => self.raise_hand(now, peer, raised),
+            ClientMessage::Host { key, action } => self.host_action(now, peer, key, action, out),
+            ClientMessage::RosterPage { after, search } => {
+                self.roster_page(now, peer, after, search.as_deref(), out)
+            }
             ClientMessage::Leave => {
                 self.remove_peer(now, peer, out);
                 out.events.push(EdgeOutput::Close(socket));
@@ -303,7 +326,7 @@ impl EdgeShard {
             out.events.push(complaint(
                 socket,
                 ErrorCode::Forbidden,
-                "your token does not grant publishing",
+                "your role does not allow publishing: raise a hand to be promoted",
             ));
             return;
         }
@@ -344,9 +367,12 @@ impl EdgeShard {
         self.meetings.touch(key);
     }
 
-    fn forget_if_empty(&mut self, now: Now, key: usize) {
+    pub(super) fn forget_if_empty(&mut self, now: Now, key: usize) {
         let empty = self.meetings.get(key).is_some_and(|m| {
-            m.local.is_empty() && m.waiting.is_empty() && m.uplink.children.is_empty()
+            m.local.is_empty()
+                && m.waiting.is_empty()
+                && m.lobby.is_empty()
+                && m.uplink.children.is_empty()
         });
         if empty {
             self.detach(now, key);
@@ -414,7 +440,7 @@ fn viewer_slots(peer: &Peer) -> Vec<ViewerSlot> {
 }
 
 /// A name to show: control characters out, at most [`NAME_CHARS_MAX`] characters, never empty.
-fn display_name(name: &str) -> String {
+pub(super) fn display_name(name: &str) -> String {
     let clean: String = name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
     let clean = clean.trim();
     if clean.is_empty() { "Guest".to_owned() } else { clean.to_owned() }

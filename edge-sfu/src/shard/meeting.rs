@@ -2,10 +2,12 @@
 
 use super::chat::Chat;
 use super::command::{EdgeOutput, Join, Placement, SocketId};
+use super::host::Knocking;
 use super::roster::Roster;
 use super::uplink::Uplink;
 use crate::signal::{ErrorCode, ServerMessage, SlotState};
 use relay_proto::control::{Floor, Member};
+use relay_proto::roles::Settings;
 use relay_proto::{Encoding, Epoch, MeetingId, ParticipantId};
 use sfu_core::hub::Hub;
 use sfu_core::meetings::Meeting;
@@ -24,8 +26,13 @@ pub(super) struct EdgeMeeting {
     pub(super) uplink: Uplink,
     pub(super) roster: Roster,
     pub(super) chat: Chat,
+    pub(super) settings: Settings,
+    /// Who waits to be let in, as hosts know it.
+    pub(super) knocking: Knocking,
     /// Joins that wait for the placement.
     pub(super) waiting: Vec<Join>,
+    /// Joins that wait to be let in.
+    pub(super) lobby: BTreeMap<ParticipantId, Join>,
     /// Participants here, as the origin is told of them.
     pub(super) local: BTreeMap<ParticipantId, Member>,
     /// Sockets of the participants here.
@@ -46,6 +53,9 @@ impl EdgeMeeting {
             uplink: Uplink::default(),
             roster: Roster::default(),
             chat: Chat::default(),
+            settings: Settings::default(),
+            knocking: Knocking::default(),
+            lobby: BTreeMap::new(),
             waiting: Vec::new(),
             local: BTreeMap::new(),
             sockets: BTreeMap::new(),

@@ -6,9 +6,11 @@
 mod attach;
 mod chat;
 mod command;
+mod host;
 mod io;
 mod join;
 pub mod limits;
+mod lobby;
 mod meeting;
 mod peers;
 mod roster;

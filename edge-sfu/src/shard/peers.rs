@@ -1,13 +1,14 @@
 //! The peers of one shard, and when each wants to be woken.
 
 use super::command::{Join, SocketId};
+use super::limits::{BURST, CHAT_EVERY, PAGE_EVERY};
 use crate::peer::Peer;
 use relay_proto::ParticipantId;
 use sfu_core::alarms::Alarms;
 use sfu_core::hub::PortId;
 use slab::Slab;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One participant's peer with what the shard knows of it.
 #[derive(Debug)]
@@ -20,8 +21,32 @@ pub(super) struct Entry {
     pub(super) may_publish: bool,
     pub(super) may_chat: bool,
     pub(super) connected: bool,
-    /// When, at one message a second, this participant's last message would have been due.
-    pub(super) chat_due: Option<Instant>,
+    pub(super) posts: Pace,
+    pub(super) pages: Pace,
+}
+
+/// How often a participant may do something: once in `every`, and [`BURST`] times at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    every: Duration,
+    /// When the last would have been due at this pace.
+    due: Option<Instant>,
+}
+
+impl Pace {
+    fn new(every: Duration) -> Self {
+        Self { every, due: None }
+    }
+
+    /// Whether it may be done now; then it counts as done.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let due = self.due.map_or(now, |due| due.max(now));
+        let allowed = due < now + self.every * BURST;
+        if allowed {
+            self.due = Some(due + self.every);
+        }
+        allowed
+    }
 }
 
 impl Entry {
@@ -38,10 +63,11 @@ impl Entry {
             port,
             participant,
             socket: join.socket,
-            may_publish: join.may_publish,
+            may_publish: join.role().publishes(),
             may_chat: join.may_chat,
             connected: false,
-            chat_due: None,
+            posts: Pace::new(CHAT_EVERY),
+            pages: Pace::new(PAGE_EVERY),
         }
     }
 }

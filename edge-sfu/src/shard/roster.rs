@@ -1,9 +1,13 @@
 //! An edge's copy of the meeting's roster: ordered by the origin, told to clients in coalesced changes.
 
+use super::limits::{LISTED_AGAIN, LISTED_MAX, ROSTER_PAGE};
 use crate::signal::{MemberJson, ServerMessage};
 use relay_proto::ParticipantId;
 use relay_proto::control::{Member, RosterChange};
+use relay_proto::limits::NAME_CHARS_MAX;
+use relay_proto::roles::MemberRole;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 /// Changes are told to clients at most this often (ARCHITECTURE section 5).
@@ -34,6 +38,10 @@ pub(super) struct Roster {
     due: Option<Instant>,
     /// Clients are to be told everything.
     whole: bool,
+    /// Attendees are told as a number.
+    crowd: bool,
+    /// Who clients may have been told of by name.
+    listed: BTreeSet<ParticipantId>,
     /// A snapshot being received.
     incoming: Option<BTreeMap<ParticipantId, Member>>,
 }
@@ -108,15 +116,58 @@ impl Roster {
         self.members.contains_key(&id)
     }
 
+    /// Somebody in the meeting.
+    #[must_use]
+    pub(super) fn get(&self, id: ParticipantId) -> Option<&Member> {
+        self.members.get(&id)
+    }
+
+    /// The members after `after`, and whose name contains `search`: so many as a page has, and where the next one begins.
+    pub(super) fn page(
+        &self,
+        after: Option<ParticipantId>,
+        search: Option<&str>,
+    ) -> (Vec<&Member>, Option<ParticipantId>) {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let search = search.map(|text| text.chars().take(NAME_CHARS_MAX).collect::<String>());
+        let search = search.map(|text| text.to_lowercase());
+        let fits =
+            |m: &&Member| search.as_deref().is_none_or(|text| m.name.to_lowercase().contains(text));
+        let members = self.members.range((from, Bound::Unbounded)).map(|(_, m)| m).filter(fits);
+        let mut page: Vec<&Member> = members.take(ROSTER_PAGE + 1).collect();
+        if page.len() <= ROSTER_PAGE {
+            return (page, None);
+        }
+        page.pop();
+        let last = page.last().map(|m| m.id);
+        (page, last)
+    }
+
+    /// Whether clients are told of a member by name. In a crowd those who only watch are a number, but for raised hands.
+    fn lists(&self, member: &Member) -> bool {
+        !self.crowd || member.role != MemberRole::Attendee || member.hand != 0
+    }
+
+    fn attendees(&self) -> Option<u32> {
+        let attendees = self.members.values().filter(|m| m.role == MemberRole::Attendee);
+        self.crowd.then(|| attendees.count() as u32)
+    }
+
+    /// Whether there are so many that attendees are a number; with some hysteresis.
+    fn is_crowd(&self) -> bool {
+        let limit = if self.crowd { LISTED_AGAIN } else { LISTED_MAX };
+        self.members.len() > limit
+    }
+
     /// Everybody, as a client that has just joined is told.
     #[must_use]
-    pub(super) fn message(&self) -> ServerMessage {
-        ServerMessage::Roster {
-            seq: self.seq as u32,
-            snapshot: true,
-            put: self.members.values().map(MemberJson::from).collect(),
-            removed: Vec::new(),
-        }
+    pub(super) fn message(&mut self) -> ServerMessage {
+        let listed: Vec<&Member> = self.members.values().filter(|m| self.lists(m)).collect();
+        let put = listed.iter().copied().map(MemberJson::from).collect();
+        let ids: Vec<ParticipantId> = listed.iter().map(|m| m.id).collect();
+        self.listed.extend(ids);
+        let (seq, attendees) = (self.seq as u32, self.attendees());
+        ServerMessage::Roster { seq, snapshot: true, put, removed: Vec::new(), attendees }
     }
 
     /// When [`Self::poll`] has something to tell.
@@ -130,17 +181,25 @@ impl Roster {
         self.due.filter(|due| *due <= now)?;
         self.due = None;
         let changed = std::mem::take(&mut self.changed);
-        if std::mem::take(&mut self.whole) {
+        let crowd = self.is_crowd();
+        let turned = std::mem::replace(&mut self.crowd, crowd) != crowd;
+        if std::mem::take(&mut self.whole) || turned {
+            self.listed.clear();
             return Some(self.message());
         }
-        let (put, removed): (Vec<_>, Vec<_>) =
-            changed.into_iter().partition(|id| self.members.contains_key(id));
-        Some(ServerMessage::Roster {
-            seq: self.seq as u32,
-            snapshot: false,
-            put: put.iter().filter_map(|id| self.members.get(id)).map(MemberJson::from).collect(),
-            removed: removed.into_iter().map(|id| id.0).collect(),
-        })
+        let (mut put, mut removed) = (Vec::new(), Vec::new());
+        for id in changed {
+            match self.members.get(&id).filter(|m| self.lists(m)) {
+                Some(member) => {
+                    put.push(MemberJson::from(member));
+                    self.listed.insert(id);
+                }
+                None if self.listed.remove(&id) => removed.push(id.0),
+                None => {}
+            }
+        }
+        let (seq, attendees) = (self.seq as u32, self.attendees());
+        Some(ServerMessage::Roster { seq, snapshot: false, put, removed, attendees })
     }
 }
 
@@ -156,7 +215,9 @@ mod tests {
             edge: NodeId(1),
             mic_muted: false,
             camera_off: false,
-            publisher: true,
+            role: MemberRole::Panelist,
+            owner: false,
+            identity: 0,
             hand: 0,
         }
     }
@@ -170,7 +231,7 @@ mod tests {
         assert_eq!(roster.apply(t, 3, RosterChange::Put(member(9))), Applied::Gap);
         assert_eq!(roster.apply(t, 2, RosterChange::Put(member(8))), Applied::Yes);
         assert_eq!(roster.poll(t), None, "not before the changes were coalesced");
-        let Some(ServerMessage::Roster { put, removed, snapshot: false, seq: 2 }) =
+        let Some(ServerMessage::Roster { put, removed, snapshot: false, seq: 2, .. }) =
             roster.poll(t + COALESCE)
         else {
             panic!("one message with both");

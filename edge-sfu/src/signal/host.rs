@@ -1,7 +1,8 @@
 //! Roles, and what hosts may do, as JSON writes them.
 
 use super::TrackKindJson;
-use relay_proto::control::MemberRole;
+use relay_proto::ParticipantId;
+use relay_proto::roles::{HostAction, MemberRole};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -40,12 +41,7 @@ impl From<MemberRoleJson> for MemberRole {
 
 /// What a host may do. `target` is a participant's short id.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, TS)]
-#[serde(
-    tag = "do",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase",
-    deny_unknown_fields
-)]
+#[serde(tag = "do", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 #[ts(export)]
 pub enum HostActionJson {
     /// Silences one source of somebody: their microphone, camera or shared screen. They may start it again.
@@ -122,4 +118,26 @@ pub enum HostActionJson {
         /// Whom.
         target: u32,
     },
+}
+
+impl From<HostActionJson> for HostAction {
+    fn from(action: HostActionJson) -> Self {
+        use HostActionJson as J;
+        let id = ParticipantId;
+        match action {
+            J::Mute { target, kind } => Self::Mute { target: id(target), kind: kind.into() },
+            J::MuteAll { but_hosts } => Self::MuteAll { but_hosts },
+            J::LowerHand { target } => Self::LowerHand { target: target.map(id) },
+            J::Remove { target, block } => Self::Remove { target: id(target), block },
+            J::SetRole { target, role } => Self::SetRole { target: id(target), role: role.into() },
+            J::HandOver { target } => Self::HandOver { target: id(target) },
+            J::Reclaim => Self::Reclaim,
+            J::Lock { on } => Self::Lock(on),
+            J::WaitingRoom { on } => Self::WaitingRoom(on),
+            J::LockChat { on } => Self::LockChat(on),
+            J::PinShare { target } => Self::PinShare { target: target.map(id) },
+            J::Admit { target } => Self::Admit { target: target.map(id) },
+            J::Deny { target } => Self::Deny { target: id(target) },
+        }
+    }
 }

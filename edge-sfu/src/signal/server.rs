@@ -1,6 +1,8 @@
 //! What the edge says.
 
-use super::{ChatJson, KnockerJson, MemberJson, MemberRoleJson, SlotLine, SlotState, TrackKindJson};
+use super::{
+    ChatJson, KnockerJson, MemberJson, MemberRoleJson, SlotLine, SlotState, TrackKindJson,
+};
 use relay_proto::MeetingId;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;

@@ -12,6 +12,7 @@
 mod chat;
 #[allow(unreachable_pub, dead_code, reason = "shared with the tests of origin-sfu")]
 mod far;
+mod host;
 mod hot_path;
 mod meeting;
 mod neighbour;

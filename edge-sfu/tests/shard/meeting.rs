@@ -27,7 +27,11 @@ fn a_join_waits_for_the_placement_and_is_answered() {
     let kinds: Vec<_> = world.people[index].said.iter().skip(1).collect();
     assert!(matches!(
         kinds[..],
-        [ServerMessage::Roster { snapshot: true, .. }, ServerMessage::Floor { .. }]
+        [
+            ServerMessage::Roster { snapshot: true, .. },
+            ServerMessage::Floor { .. },
+            ServerMessage::Settings { locked: false, .. }
+        ]
     ));
     let second = world.join(MEETING, false);
     assert!(joined(&world, second), "the placement is known now");

@@ -107,6 +107,16 @@ impl World {
 
     /// Wants to join; the place in `people`.
     pub(crate) fn join(&mut self, meeting: MeetingId, publishes: bool) -> usize {
+        self.join_as(meeting, publishes, |_| {})
+    }
+
+    /// As [`Self::join`], with another token.
+    pub(crate) fn join_as(
+        &mut self,
+        meeting: MeetingId,
+        publishes: bool,
+        change: impl FnOnce(&mut Join),
+    ) -> usize {
         let index = self.people.len();
         let offer = if publishes { &IDENTITY.publisher } else { &IDENTITY.attendee };
         self.people.push(Participant {
@@ -118,15 +128,20 @@ impl World {
             rtp: Vec::new(),
             arriving: Vec::new(),
         });
-        self.command(EdgeCommand::Join(Box::new(Join {
+        let mut join = Join {
             socket: SocketId(index as u64),
             meeting,
             name: format!("p{index}"),
             may_publish: publishes,
             may_chat: publishes,
+            owner: false,
+            wait: false,
+            identity: 0,
             sdp: offer.clone(),
             publish: if publishes { published() } else { Vec::new() },
-        })));
+        };
+        change(&mut join);
+        self.command(EdgeCommand::Join(Box::new(join)));
         index
     }
 

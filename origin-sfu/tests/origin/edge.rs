@@ -4,6 +4,7 @@ use crate::far::Far;
 use crate::world::{EPOCH, LANE, MEETING, ORIGIN, addr, links};
 use relay_proto::control::{Body, Control, Member, Role};
 use relay_proto::links::{LinkEvent, LinkId, LinkInput, Links};
+use relay_proto::roles::MemberRole;
 use relay_proto::{Epoch, FlowId, Machine, NodeId, Now, Outbox, ParticipantId, Progress};
 use std::collections::BTreeMap;
 
@@ -52,7 +53,9 @@ impl Edge {
             edge: self.node,
             mic_muted: false,
             camera_off: false,
-            publisher: true,
+            role: MemberRole::Panelist,
+            owner: false,
+            identity: 0,
             hand: 0,
         }
     }

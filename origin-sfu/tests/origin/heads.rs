@@ -24,14 +24,17 @@ fn the_first_edge_of_a_region_is_its_head_and_the_others_its_children() {
         [Some(Role::Head), child_of(2), Some(Role::Head), child_of(2), child_of(4)],
         "nodes are numbered from 2"
     );
-    // Whoever attaches is told its part, everybody there is, and who has the floor, in this order.
+    // Whoever attaches is told its part, how the meeting is set, everybody there is, who waits, what was written, and who has the floor, in this order.
     let told = world.told(places[0]);
     assert!(
         matches!(
-            told[..3],
+            told[..6],
             [
                 Body::Attached { role: Role::Head },
+                Body::Settings(_),
                 Body::RosterSnapshot { first: true, last: true, .. },
+                Body::Knocking { total: 0, .. },
+                Body::ChatHistory { last: true, .. },
                 Body::Floor(_)
             ]
         ),

@@ -18,6 +18,7 @@ mod epochs;
 mod far;
 mod full;
 mod heads;
+mod host;
 mod no_alloc;
 mod roster;
 mod world;

@@ -2,6 +2,7 @@
 
 use crate::harness::{A, B, VIDEO, World, config, rtp, up};
 use relay_proto::control::{Body, Control};
+use relay_proto::roles::MemberRole;
 use relay_proto::{DownReason, Epoch, LinkDrop, LinkEvent, MeetingId};
 use std::time::Duration;
 
@@ -114,7 +115,9 @@ fn a_peer_that_takes_no_control_is_closed_rather_than_forgotten() {
         edge: relay_proto::NodeId(1),
         mic_muted: false,
         camera_off: false,
-        publisher: true,
+        role: MemberRole::Panelist,
+        owner: false,
+        identity: 0,
         hand: 0,
     };
     let body = Body::RosterSnapshot { seq: 1, members: vec![member; 200], first: true, last: true };

@@ -11,6 +11,7 @@ use relay_proto::envelope::{
     write_envelope, write_stream_head,
 };
 use relay_proto::frame::{Frame, FrameDecoder, FrameError, HelloAck};
+use relay_proto::roles::{Barrier, HostAction, HostRefusal, Knocker, MemberRole, Settings};
 use relay_proto::{
     Class, Encoding, EncodingSet, Epoch, FlowId, Lane, MeetingId, NodeId, NtpTime, PacketFacts,
     ParticipantId, TrackId, TrackKind, limits,
@@ -159,26 +160,23 @@ fn control(body: Body) -> Frame {
     Frame::Control(Control { meeting: MeetingId(0x0102_0304_0506_0708), epoch: Epoch(4), body })
 }
 
-/// One of each message.
-fn messages() -> Vec<Frame> {
-    let track = TrackId { participant: ParticipantId(0x0010_0005), kind: TrackKind::Camera };
-    let member = Member {
+fn member() -> Member {
+    Member {
         id: ParticipantId(7),
         name: "Zoë".into(),
         edge: NodeId(3),
         mic_muted: true,
         camera_off: false,
-        publisher: true,
+        role: MemberRole::Panelist,
+        owner: false,
+        identity: 0,
         hand: 0,
-    };
-    let post = ChatPost {
-        key: 0x0102_0304_0506,
-        from: ParticipantId(7),
-        name: "Zoë".into(),
-        to: Some(ParticipantId(9)),
-        text: "hello".into(),
-    };
-    let message = ChatMessage { seq: 11, at_ms: 1_800_000_000_123, post: post.clone() };
+    }
+}
+
+/// One of each message.
+fn messages() -> Vec<Frame> {
+    let track = TrackId { participant: ParticipantId(0x0010_0005), kind: TrackKind::Camera };
     let announce = Announce {
         track,
         codec: Codec::Vp8,
@@ -210,7 +208,7 @@ fn messages() -> Vec<Frame> {
         instance: 77,
         sent_at: NtpTime(0xeb00_0000_8000_0000),
     };
-    vec![
+    let mut frames = vec![
         Frame::Hello(hello),
         Frame::HelloAck(HelloAck { version: 1, features: 1, instance: 77 }),
         control(Body::Attach { region: "eu-1".into() }),
@@ -227,15 +225,56 @@ fn messages() -> Vec<Frame> {
         control(Body::Keyframe { track, encoding: Encoding::F }),
         control(Body::Digest(vec![level])),
         control(Body::Floor(floor)),
-        control(Body::RosterRequest(RosterChange::Put(member.clone()))),
+        control(Body::RosterRequest(RosterChange::Put(member()))),
         control(Body::Roster { seq: 3, change: RosterChange::Remove(ParticipantId(7)) }),
-        control(Body::RosterSnapshot { seq: 3, members: vec![member], first: true, last: true }),
+        control(Body::RosterSnapshot { seq: 3, members: vec![member()], first: true, last: true }),
         control(Body::Refused(Refusal::StaleEpoch(Epoch(6)))),
         control(Body::Refused(Refusal::Loop)),
         control(Body::Ended),
+    ];
+    frames.extend(people_frames());
+    frames
+}
+
+/// Chat, roles and the door.
+fn people_frames() -> Vec<Frame> {
+    let post = ChatPost {
+        key: 0x0102_0304_0506,
+        from: ParticipantId(7),
+        name: "Zoë".into(),
+        to: Some(ParticipantId(9)),
+        text: "hello".into(),
+    };
+    let knocker = Knocker { id: ParticipantId(9), name: "Zoë".into(), identity: 0x1122 };
+    let message = ChatMessage { seq: 11, at_ms: 1_800_000_000_123, post: post.clone() };
+    vec![
         control(Body::ChatRequest(post.clone())),
         control(Body::Chat(message.clone())),
         control(Body::ChatHistory { seq: 12, messages: vec![message], last: true }),
+        control(Body::Settings(Settings {
+            locked: true,
+            waiting_room: false,
+            chat_locked: true,
+            pinned_share: Some(ParticipantId(7)),
+        })),
+        control(Body::HostRequest {
+            key: 5,
+            from: ParticipantId(7),
+            action: HostAction::Mute { target: ParticipantId(9), kind: TrackKind::Mic },
+        }),
+        control(Body::HostAnswer {
+            key: 5,
+            from: ParticipantId(7),
+            refused: Some(HostRefusal::Gone),
+        }),
+        control(Body::Command {
+            by: ParticipantId(7),
+            action: HostAction::Deny { target: ParticipantId(9) },
+        }),
+        control(Body::Knock(knocker.clone())),
+        control(Body::KnockEnded(ParticipantId(9))),
+        control(Body::Knocking { people: vec![knocker], total: 60 }),
+        control(Body::TurnedAway { participant: ParticipantId(9), barrier: Barrier::Waits }),
     ]
 }
 
@@ -355,7 +394,9 @@ fn a_full_snapshot_fits_one_frame() {
         edge: NodeId(NodeId::MAX),
         mic_muted: true,
         camera_off: true,
-        publisher: true,
+        role: MemberRole::Panelist,
+        owner: false,
+        identity: 0,
         hand: 0,
     };
     let members = vec![member; limits::SNAPSHOT_MEMBERS_MAX];
@@ -439,7 +480,7 @@ proptest! {
     }
 
     #[test]
-    fn no_frame_panics(which in 0_usize..21, at in 0_usize..200, flip: u8, tail in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn no_frame_panics(which in 0_usize..29, at in 0_usize..200, flip: u8, tail in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bytes = frames().swap_remove(which).0.encode().unwrap();
         let len = bytes.len();
         bytes[at % len] ^= flip;

@@ -185,6 +185,7 @@ pub struct Hub {
     gate_up: VoiceGate<ParticipantId, VOICES_UP_MAX>,
     digest: DigestSource,
     floor: Floor,
+    pinned_share: Option<ParticipantId>,
     /// Everybody with a camera or a screen, in order of joining.
     publishers: Vec<Publisher>,
     publishers_dirty: bool,
@@ -221,6 +222,7 @@ impl Hub {
             gate_up: VoiceGate::new(),
             digest: DigestSource::new(),
             floor: Floor::default(),
+            pinned_share: None,
             publishers: Vec::new(),
             publishers_dirty: false,
             tracks_made: 0,
@@ -295,6 +297,13 @@ impl Hub {
         let changed = self.floor.main != floor.main || self.floor.recent != floor.recent;
         self.floor = floor.clone();
         if changed {
+            self.queue_layouts();
+        }
+    }
+
+    /// Keeps one participant's share in the screen slots, whatever is shared later; `None`: the newest has them.
+    pub fn pin_share(&mut self, participant: Option<ParticipantId>) {
+        if std::mem::replace(&mut self.pinned_share, participant) != participant {
             self.queue_layouts();
         }
     }

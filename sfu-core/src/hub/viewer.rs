@@ -229,7 +229,7 @@ impl Hub {
     }
 
     fn apply_layout(&mut self, now: Now, port: PortId) {
-        let Self { ports, publishers, floor, timers, .. } = self;
+        let Self { ports, publishers, floor, timers, pinned_share, .. } = self;
         let Some(viewer) = ports.get_mut(port.0).and_then(Port::viewer_mut) else {
             return;
         };
@@ -241,7 +241,7 @@ impl Hub {
             own: viewer.participant,
             floor,
             pin: viewer.wishes.pin,
-            screen_pin: None,
+            screen_pin: *pinned_share,
             publishers,
             strip: viewer.wishes.strip,
             rate_bps: viewer.wishes.max_bps.min(viewer.wishes.estimate_bps),

@@ -81,7 +81,9 @@ impl Hub {
             return;
         }
         let before = viewer.voices;
-        if !pick_for_listener(heard, viewer.participant, &mut viewer.voices) {
+        // A client with fewer slots hears the loudest of the voices: the first of the list.
+        let slots = viewer.audio.len().min(VOICES_PER_PEER);
+        if !pick_for_listener(heard, viewer.participant, &mut viewer.voices[..slots]) {
             return;
         }
         let after = viewer.voices;

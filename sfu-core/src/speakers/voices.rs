@@ -222,19 +222,25 @@ impl<V: Copy + Eq, const K: usize> VoiceGate<V, K> {
     }
 }
 
-/// Gives a listener's audio slots to the first three of `places` (rank order) that are not the listener's own voice.
+/// Gives a listener's audio slots, at most [`VOICES_PER_PEER`], to as many of `places` (rank order) that are not the
+/// listener's own voice.
 ///
 /// A voice that has a slot keeps it; others go to free slots in rank order. Returns whether a slot changed.
 pub fn pick_for_listener(
     places: &[ParticipantId],
     own: ParticipantId,
-    slots: &mut [Option<ParticipantId>; VOICES_PER_PEER],
+    slots: &mut [Option<ParticipantId>],
 ) -> bool {
-    let before = *slots;
-    let wanted: ArrayVec<ParticipantId, VOICES_PER_PEER> =
-        places.iter().copied().filter(|p| *p != own).take(VOICES_PER_PEER).collect();
+    let wanted: ArrayVec<ParticipantId, VOICES_PER_PEER> = places
+        .iter()
+        .copied()
+        .filter(|p| *p != own)
+        .take(slots.len().min(VOICES_PER_PEER))
+        .collect();
+    let mut changed = false;
     for slot in slots.iter_mut() {
-        *slot = slot.filter(|p| wanted.contains(p));
+        let kept = slot.filter(|p| wanted.contains(p));
+        changed |= std::mem::replace(slot, kept) != kept;
     }
     for voice in wanted {
         if slots.contains(&Some(voice)) {
@@ -242,9 +248,10 @@ pub fn pick_for_listener(
         }
         if let Some(free) = slots.iter_mut().find(|s| s.is_none()) {
             *free = Some(voice);
+            changed = true;
         }
     }
-    *slots != before
+    changed
 }
 
 #[cfg(test)]

@@ -123,6 +123,9 @@ impl Participant {
             name: self.plan.name.clone(),
             may_publish: true,
             may_chat: true,
+            owner: false,
+            wait: false,
+            identity: 0,
             sdp,
             publish,
         }
