@@ -48,6 +48,7 @@ test("a message reaches everybody, a private one only whom it is for, in one ord
   assert.deepEqual(await read(ada.page), whole);
   assert.deepEqual(await read(eva.page), whole);
   assert.equal(await eva.page.locator(`${by("chat-message")} :is(a, b)`).count(), 0, "text only");
+  await eva.untilMain("red");
   await eva.shot(join(SHOTS, "chat-of-three.png"));
   const late = await enter(meeting, "Grace Hopper", "cyan", "us-east-1");
   await untilRead(late.page, markup);

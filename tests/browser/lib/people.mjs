@@ -12,7 +12,8 @@ export const gone = (page, id, timeout = 10_000) => page.waitForSelector(by(id),
 
 /** Opens a panel beside the pictures, if it is not open. */
 export async function panel(page, which) {
-  const [button, id] = { people: ["toggle-roster", "roster"], chat: ["toggle-chat", "chat"] }[which];
+  // Not the list in it: an empty one is not visible.
+  const [button, id] = { people: ["toggle-roster", "close-roster"], chat: ["toggle-chat", "close-chat"] }[which];
   if (!(await page.isVisible(by(id)))) await page.click(by(button));
   await page.waitForSelector(by(id));
 }
