@@ -1,6 +1,7 @@
 // Starts a whole mesh of real processes (`mesh dev`) for a test, and ends it.
 import { execFile, spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { createPrivateKey, sign } from "node:crypto";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,6 +14,17 @@ export const MESH_BIN = process.env.MESH_BIN ?? fileURLToPath(new URL("../../../
 
 /** How long a mesh may take to be ready on a busy machine. */
 const READY_MS = 60_000;
+
+/**
+ * The mesh's token key. It is a PKCS #8 of version 2, with the public key behind the private one (RFC 5958), which OpenSSL 3.0 does not
+ * read: the 32 bytes of the private one are put into a version 1.
+ */
+function signingKey(pem) {
+  const der = Buffer.from(pem.replace(/-----.*?-----|\s/g, ""), "base64");
+  const at = der.indexOf(Buffer.from("04220420", "hex")) + 4;
+  const head = Buffer.from("302e020100300506032b657004220420", "hex");
+  return createPrivateKey({ key: Buffer.concat([head, der.subarray(at, at + 32)]), format: "der", type: "pkcs8" });
+}
 
 /**
  * @param {string[]} [flags] more flags of `mesh dev`
@@ -51,6 +63,19 @@ export async function startMesh(flags = []) {
     link: (region) => banner.meeting.links.find((l) => l.region === region).url,
     /** A link of another meeting in a region. */
     linkOf: (meeting, region) => meeting.links.find((l) => l.region === region).url,
+    /**
+     * A link with an invitation of one's own, signed here with the mesh's key: `sub` tells one person from another (`mesh token` has
+     * none), whatever of `{publish, subscribe, chat, host}` is said wins over what a participant may.
+     */
+    async invite(meeting, region, { name, ...grants } = {}) {
+      const exp = Math.floor(Date.now() / 1_000) + 3_600;
+      const granted = { publish: true, subscribe: true, chat: true, host: false, ...grants };
+      const claims = { aud: "mesh-join", exp, meeting: meeting.meeting, sub: `test|${name}`, grants: granted, ...(name && { name }) };
+      const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+      const body = `${part({ alg: "EdDSA", typ: "JWT" })}.${part(claims)}`;
+      const key = signingKey(await readFile(join(stateDir, "token.key"), "utf8"));
+      return self.linkOf(meeting, region).replace(meeting.token, `${body}.${sign(null, Buffer.from(body), key).toString("base64url")}`);
+    },
     /** The same link through another edge of its region. */
     through: (link, name) => link.replace(new URL(link).origin, banner.nodes.find((n) => n.name === name).url),
     /** Creates a meeting: `{id, token, links}`. */

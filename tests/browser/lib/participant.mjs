@@ -21,7 +21,7 @@ export function linkWith(link, options) {
  * @param {string} [options.colour] whose picture and tone; none: the browser's fake devices (files given to `launch`)
  * @param {object} [options.media] more for `inPageMedia`: turns, flashEveryMs, width, height, fps
  * @param {object} [options.page] more options of the page: `{simulcast: 0, maxBitrate: 300000, audio: 0, video: 0}`
- * @param {boolean} [options.join] false: stop at the form; `enter()` goes on
+ * @param {boolean} [options.join] false: stop at the form; `enter()` goes on, or a click and `arrived()`
  * @param {number} [options.timeoutMs]
  */
 export async function participant(browser, link, { name, colour, media = {}, page: query = {}, join = true, timeoutMs = 15_000 }) {
@@ -66,16 +66,19 @@ export async function participant(browser, link, { name, colour, media = {}, pag
     await watchVideo(page, "[data-testid=main-tile] video", "main");
     await watchAudio(page, "audio", "voices");
   };
-  /** From the form into the meeting. */
-  self.enter = async () => {
-    await page.click("[data-testid=join-button]");
+  /** Waits for the meeting, however one got there. */
+  self.arrived = async () => {
     await untilConnected(page, timeoutMs);
     await record();
   };
+  /** From the form into the meeting. */
+  self.enter = async () => {
+    await page.click("[data-testid=join-button]");
+    await self.arrived();
+  };
   if (!join) return self;
-  await untilConnected(page, timeoutMs);
+  await self.arrived();
   self.joinMs = Date.now() - startedMs;
-  await record();
   return self;
 }
 

@@ -1,19 +1,12 @@
 // The page for those who use the keyboard, a screen reader, a phone, bright light, or write from right to left. The edge is
 // inside the page.
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { accessible } from "../lib/axe.mjs";
 import { launch } from "../lib/chromium.mjs";
-import { inPageMedia } from "../lib/inpage.mjs";
 import { serve } from "../lib/serve.mjs";
-import { SHOTS } from "../lib/shots.mjs";
-import { fakeEdge, tell } from "./fake-edge.mjs";
+import { tell } from "./fake-edge.mjs";
+import { by, connected, crowd, DIST, fits, judged, lively, opened as open, PHONE, pictured } from "./page.mjs";
 
-const DIST = fileURLToPath(new URL("../../../web/client/dist", import.meta.url));
-const DESK = { width: 1280, height: 800 };
-const PHONE = { width: 390, height: 844 };
 let site;
 let browser;
 
@@ -27,47 +20,12 @@ after(async () => {
   await site.close();
 });
 
-async function opened({ query = "?name=Grace&autojoin=1&processing=0", size = DESK, from = browser, media = { colour: "blue", portrait: true } } = {}) {
-  const page = await from.newPage();
-  await page.setViewportSize(size);
-  await page.emulateMedia({ colorScheme: "dark" });
-  if (media) await inPageMedia(page, media);
-  await fakeEdge(page);
-  await page.goto(`${site.origin}/m/0a1b2c3d4e5fg${query}#token=abc.def.ghi`);
-  return page;
-}
-
-const by = (id) => `[data-testid=${id}]`;
-const connected = (page) => page.waitForSelector('[data-testid=state][data-state="connected"]', { timeout: 10_000 });
-const shot = (page, name) => page.screenshot({ path: join(SHOTS, `${name}.png`) });
-
-/** A picture and the verdict, in dark and in light. */
-async function judged(page, name, { light = true } = {}) {
-  await shot(page, name);
-  await accessible(page, `${name}, dark`);
-  if (!light) return;
-  await page.emulateMedia({ colorScheme: "light" });
-  await page.waitForSelector("html[data-theme=light]");
-  await page.waitForTimeout(200);
-  await accessible(page, `${name}, light`);
-  await shot(page, `${name}-light`);
-  await page.emulateMedia({ colorScheme: "dark" });
-  await page.waitForSelector("html[data-theme=dark]");
-  await page.waitForTimeout(200);
-}
-
-/** Eleven more people, as the roster has them. */
-const CROWD = ["Grace Hopper", "Katherine Johnson", "Edsger Dijkstra", "Radia Perlman", "Leslie Lamport", "Barbara Liskov",
-  "Donald Knuth", "Margaret Hamilton", "Vint Cerf", "Frances Allen", "Tony Hoare"];
-const crowd = (page) => tell(page, {
-  type: "roster", seq: 2, snapshot: false, removed: [],
-  put: CROWD.map((name, i) => ({ id: 20 + i, name, edge: 1, micMuted: i % 3 === 0, cameraOff: true, publisher: i !== 4 })),
-});
+const opened = ({ from = browser, ...options } = {}) => open(from, site, options);
 
 test("the form", async () => {
   const page = await opened({ query: "?name=Grace" });
   await page.waitForSelector('[data-testid=preview][data-camera="live"]');
-  await page.waitForTimeout(300);
+  await pictured(page, `${by("preview")} video`);
   await judged(page, "lobby");
   await page.setViewportSize(PHONE);
   await judged(page, "lobby-phone", { light: false });
@@ -88,11 +46,11 @@ test("a meeting with everything open", async () => {
   await connected(page);
   await crowd(page);
   await page.waitForSelector(by("member-30"));
-  await page.waitForTimeout(2_500);
+  await lively(page);
   await judged(page, "meeting");
   await page.keyboard.press("i");
   await page.waitForSelector(by("stats"));
-  await page.waitForTimeout(1_200);
+  await page.waitForSelector(by("stats-main-0"));
   await judged(page, "statistics", { light: false });
   await page.keyboard.press("i");
   await page.keyboard.press("g");
@@ -118,7 +76,7 @@ test("a phone", async () => {
   const page = await opened({ size: PHONE });
   await connected(page);
   await crowd(page);
-  await page.waitForTimeout(800);
+  await lively(page);
   await judged(page, "phone", { light: false });
   await page.click(by("toggle-view"));
   await page.waitForSelector(by("gallery"));
@@ -126,8 +84,7 @@ test("a phone", async () => {
   await page.click(by("toggle-roster"));
   await page.waitForSelector(by("roster"));
   await judged(page, "phone-people", { light: false });
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
-  assert.equal(wide, false, "nothing sticks out sideways");
+  assert.ok(await fits(page), "nothing sticks out sideways");
   await page.close();
 });
 
@@ -140,7 +97,7 @@ test("from right to left", async () => {
   const box = async (id) => (await page.locator(by(id)).first().boundingBox()).x;
   assert.ok((await box("roster")) < (await box("main-tile")), "the list stands on the left");
   assert.ok((await box("leave")) < (await box("mute-mic")), "the first button is the rightmost");
-  await page.waitForTimeout(1_500);
+  await lively(page);
   await judged(page, "arabic");
   await page.click(by("open-settings"));
   await page.selectOption(by("language"), "en");
@@ -155,12 +112,12 @@ test("the keyboard reaches everything and gives the focus back", async () => {
   await connected(page);
   const focused = () => page.evaluate(() => document.activeElement?.getAttribute("data-testid") ?? document.activeElement?.tagName);
   const seen = new Set();
-  for (let i = 0; i < 30; i += 1) {
+  for (let i = 0; i < 34; i += 1) {
     await page.keyboard.press("Tab");
     seen.add(await focused());
   }
-  for (const id of ["toggle-stats", "open-shortcuts", "open-settings", "pin-7", "search-people", "roster", "mute-mic", "mute-camera",
-    "share-screen", "toggle-view", "toggle-roster", "leave"]) assert.ok(seen.has(id), `Tab reaches ${id}: ${[...seen]}`);
+  for (const id of ["toggle-stats", "open-shortcuts", "open-settings", "pin-7", "search-people", "people-list", "mute-mic", "mute-camera",
+    "share-screen", "raise-hand", "toggle-view", "toggle-roster", "toggle-chat", "menu-7", "leave"]) assert.ok(seen.has(id), `Tab reaches ${id}: ${[...seen]}`);
   await page.focus(by("open-settings"));
   await page.keyboard.press("Enter");
   await page.waitForSelector(by("settings"));
@@ -205,7 +162,7 @@ test("shortcuts do what the list says, can be switched off, and are told", async
   await page.uncheck(by("use-keys"));
   await page.keyboard.press("Escape");
   await page.keyboard.press("m");
-  await page.waitForTimeout(100);
+  await page.evaluate(() => new Promise(requestAnimationFrame));
   assert.equal(await page.evaluate(() => window.mesh.meeting.isMuted("mic")), true, "m does nothing now");
   await page.close();
 });

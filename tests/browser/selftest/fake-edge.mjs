@@ -1,9 +1,23 @@
 // An edge inside the page: a WebSocket that answers with a second peer connection, which loops the own voice into `audio-0` and
 // the own picture into the main slot. For the page and the SDK alone; a real edge is tested elsewhere.
 
-/** Puts it into a page before it loads; `refuse` answers joins with this error message. */
-export async function fakeEdge(page, { refuse } = {}) {
-  await page.addInitScript(install, { refuse });
+/**
+ * Puts it into a page before it loads; `refuse` answers joins with this error message, `role` lets in as this, `waits` lets nobody
+ * in before `admit`.
+ */
+export async function fakeEdge(page, { refuse, role = "panelist", waits = false } = {}) {
+  await page.addInitScript(install, { refuse, role, waits });
+}
+
+/** Lets in who waits. */
+export async function admit(page) {
+  await page.evaluate(() => window.__edge.admit());
+}
+
+/** An invitation that grants these, with a signature that nobody checks here. */
+export function invitation(grants) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  return `${part({ alg: "EdDSA" })}.${part({ grants: { publish: true, subscribe: true, chat: true, host: false, ...grants } })}.sig`;
 }
 
 /** What the page sent, by type. */
@@ -17,7 +31,7 @@ export async function tell(page, message) {
 }
 
 /** Runs in the page. */
-function install({ refuse }) {
+function install({ refuse, role: ownRole, waits }) {
   const edge = { sent: [], sockets: [], refuse, tell: (message) => edge.sockets.at(-1).tell(message) };
   window.__edge = edge;
   let nextId = 0x100001;
@@ -56,18 +70,30 @@ function install({ refuse }) {
     }
     async handle(message) {
       if (message.type === "ping") this.tell({ type: "pong", id: message.id });
+      if (message.type === "chat") this.place(message);
+      if (message.type === "host") this.tell({ type: "done", key: message.key });
       if (message.type === "join" && edge.refuse) this.tell(edge.refuse);
+      else if (message.type === "join" && waits) {
+        edge.admit = () => this.join(message);
+        this.tell({ type: "waiting" });
+      }
       else if (message.type === "join") await this.join(message);
       if (message.type === "renegotiate") this.tell({ type: "renegotiated", ...(await this.answer(message)) });
+    }
+    place({ key, to, text }) {
+      const from = nextId - 1;
+      this.tell({ type: "chat", messages: [{ key, atMs: Date.now(), from, name: "Grace", text, ...(to === undefined ? {} : { to }) }] });
     }
     async join(message) {
       this.pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
       const answer = await this.answer(message);
       const participant = nextId++;
       const place = { meeting: "0a1b2c3d4e5fg", region: "eu-west", node: "edge-1" };
-      this.tell({ type: "joined", version: 1, participant, ...place, ...answer });
-      const member = (id, name) => ({ id, name, edge: 1, micMuted: false, cameraOff: false, publisher: true });
-      this.tell({ type: "roster", seq: 1, snapshot: true, put: [member(participant, message.name), member(7, "Ada Lovelace")], removed: [] });
+      this.tell({ type: "joined", version: 1, participant, role: ownRole, owner: ownRole === "host", ...place, ...answer });
+      const member = (id, name, role) => ({ id, name, edge: 1, micMuted: false, cameraOff: false, role });
+      const put = [member(participant, message.name, ownRole), member(7, "Ada Lovelace", "panelist")];
+      this.tell({ type: "roster", seq: 1, snapshot: true, put, removed: [] });
+      this.tell({ type: "settings", locked: false, waitingRoom: false, chatLocked: false, pinnedShare: null });
       this.tell({ type: "floor", main: 7, recent: [7] });
       const lines = answer.slots.filter((slot, i, all) => all.findIndex((s) => s.role === slot.role) === i);
       this.tell({ type: "slots", slots: lines.filter((l) => l.role === "main" || l.role === "audio").map((l) => ({ mid: l.mid, participant: 7, rid: "f" })) });

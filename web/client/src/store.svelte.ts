@@ -82,7 +82,9 @@ export class Store {
 
   /** How many people there are in all. */
   get count(): number {
-    return this.members.length + (this.attendees ?? 0);
+    if (this.attendees === undefined) return this.members.length;
+    // An attendee with a raised hand is listed, and counted with the others.
+    return this.members.filter(({ role }) => role !== "attendee").length + this.attendees;
   }
 
   /** What a meeting is joined with when nothing was chosen before. */
@@ -316,7 +318,8 @@ export class Store {
   #muted(kind: "mic" | "camera" | "screen", muted: boolean, by: number | undefined): void {
     const { said } = locale.t;
     const host = this.members.find(({ id }) => id === by)?.name;
-    if (by === undefined) this.notices.drop(kind);
+    // Who mutes everybody mutes themself too, and knows.
+    if (by === undefined || by === this.self) this.notices.drop(kind);
     else this.notices.show(kind, () => locale.t.notices.muted[kind](host || locale.t.notices.aHost));
     if (kind === "screen") {
       this.sharing = !muted;

@@ -6,7 +6,7 @@ import { signalUrlOf } from "./link";
 import type { JoinOptions } from "./options";
 import type { Peer } from "./peer";
 import { openSession, type Session } from "./session";
-import { refusal, type OpenSocket, type ServerMessageOf, type SignallingHandlers } from "./signalling";
+import { refusal, sentence, type OpenSocket, type ServerMessageOf, type SignallingHandlers } from "./signalling";
 import type { MeetingState, Reconnection } from "./types";
 import { asMeshError, sleep } from "./util";
 
@@ -233,7 +233,7 @@ export class Connection {
         this.#refused(message);
         break;
       case "ended":
-        this.end(message.reason);
+        this.end(sentence(message.reason));
         break;
       default:
         this.owner.message(message);

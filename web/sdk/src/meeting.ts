@@ -334,7 +334,7 @@ export class Meeting extends Emitter<MeetingEvents> {
       attach: (peer) => this.#slots.attach((mid) => peer.receiver(mid)),
       negotiated: (answer, peer) => this.#negotiated(answer, peer),
       message: (message) => this.#receive(message),
-      refused: (error) => this.#chat.refused(error),
+      refused: (error) => [this.#pages.refused(error), this.#chat.refused(error)].includes(true),
       unanswered: (error) => {
         this.#hosting.abandon(error);
         this.#pages.abandon(error);
@@ -392,7 +392,7 @@ export class Meeting extends Emitter<MeetingEvents> {
     switch (message.type) {
       case "roster":
         if (this.#roster.apply(message)) {
-          this.#standing.seen(this.member(this.participantId ?? 0));
+          this.#standing.seen(this.member(this.participantId ?? 0), this.attendees !== undefined);
           this.emit("roster", this.members);
         }
         if (message.snapshot) this.#connection.reached();

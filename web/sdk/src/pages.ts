@@ -4,6 +4,8 @@ import type { ServerMessageOf } from "./signalling";
 import type { RosterPage } from "./types";
 
 const PAGE_TIMEOUT_MS = 10_000;
+/** Who turns pages too fast waits this long, ms: an edge gives one a second. */
+const TOO_FAST_MS = 1_100;
 
 /** Which part of the roster is wanted. */
 export interface PageQuery {
@@ -36,6 +38,14 @@ export class RosterPages {
   answered({ members, next }: ServerMessageOf<"rosterPage">): void {
     this.#asked.shift()?.resolve({ members, next: next ?? undefined });
     this.#say();
+  }
+
+  /** Something was refused; whether it may have been a page. */
+  refused(error: MeshError): boolean {
+    if (error.code !== "tooMany" || this.#asked.length === 0) return false;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#say(), error.retryAfterMs ?? TOO_FAST_MS);
+    return true;
   }
 
   abandon(error: MeshError): void {

@@ -22,13 +22,11 @@ export class Peer {
   readonly pc: RTCPeerConnection;
   readonly #senders = new Map<TrackKindJson, RTCRtpTransceiver>();
   readonly #localStream: MediaStream;
-  readonly #simulcast: boolean;
 
   constructor(options: PeerOptions) {
-    this.#simulcast = options.simulcast;
     this.#localStream = options.localStream;
     this.pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", rtcpMuxPolicy: "require" });
-    if (options.publish) this.prepareSources();
+    if (options.publish) this.#addSources(options.simulcast ? SIMULCAST : SINGLE);
     this.addSlots("audio", options.slots.audio);
     this.addSlots("video", options.slots.video + options.slots.screen);
   }
@@ -40,11 +38,14 @@ export class Peer {
     }
   }
 
-  /** Makes lines for microphone and camera ready; they count from the next offer on. Returns whether there were none. */
+  /**
+   * Makes lines for microphone and camera ready; they count from the next offer on. Returns whether there were none. The camera has
+   * one encoding then: Chromium refuses its own offer of a simulcast line that comes after an answer without the RID extension, and the
+   * edge answers receive-only lines without it.
+   */
   prepareSources(): boolean {
     if (this.#senders.has("mic")) return false;
-    this.#addSender("mic", "audio");
-    this.#addSender("camera", "video", this.#simulcast ? SIMULCAST : SINGLE);
+    this.#addSources(SINGLE);
     return true;
   }
 
@@ -101,6 +102,11 @@ export class Peer {
   close(): void {
     this.pc.onconnectionstatechange = null;
     this.pc.close();
+  }
+
+  #addSources(camera: readonly RTCRtpEncodingParameters[]): void {
+    this.#addSender("mic", "audio");
+    this.#addSender("camera", "video", camera);
   }
 
   #addSender(kind: TrackKindJson, media: "audio" | "video", encodings: readonly RTCRtpEncodingParameters[] = []): void {

@@ -89,6 +89,8 @@ export class Signalling {
   #pulse: ReturnType<typeof setInterval> | undefined;
   #pingId = 0;
   #unanswered = 0;
+  /** A join is at the door: nobody there answers pings, which only keep the socket open. */
+  #atDoor = false;
   #open = false;
   #done = false;
 
@@ -190,11 +192,14 @@ export class Signalling {
     if (message.type === "waiting") {
       // Who must be let in has as long as the host takes.
       clearTimeout(asked?.timer);
+      this.#atDoor = true;
       this.handlers.waiting?.();
       return;
     }
     if (asked && (message.type === asked.type || message.type === "error")) {
       this.#asked = undefined;
+      this.#atDoor = false;
+      this.#unanswered = 0;
       clearTimeout(asked.timer);
       if (message.type === "error") asked.reject(refusal(message));
       else asked.resolve(message);
@@ -204,7 +209,7 @@ export class Signalling {
   }
 
   #ping(): void {
-    if (this.#unanswered >= 2) {
+    if (this.#unanswered >= 2 && !this.#atDoor) {
       this.#stop();
       this.socket.close(4000, "no pong");
       this.handlers.closed(new MeshError("network", "The meeting server does not answer any more."));

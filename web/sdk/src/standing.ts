@@ -82,10 +82,13 @@ export class Standing {
     this.#raised(raised);
   }
 
-  /** The own entry of the roster: a hand that is down there was lowered by a host. */
-  seen(self: MemberJson | undefined): void {
-    if (!self || !this.#hand) return;
-    const up = self.hand !== undefined && self.hand !== null;
+  /**
+   * The own entry of the roster: a hand that is down there was lowered by a host. In a crowd an attendee is listed only while the
+   * hand is up.
+   */
+  seen(self: MemberJson | undefined, crowd: boolean): void {
+    if (!this.#hand || (!self && !crowd)) return;
+    const up = self?.hand !== undefined && self.hand !== null;
     if (this.#handSeen && !up) this.#raised(false);
     this.#handSeen = up;
   }

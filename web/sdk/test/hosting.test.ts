@@ -185,6 +185,7 @@ describe("the waiting room", () => {
   it("is waited in for as long as a host takes", async () => {
     const world = new World();
     world.waits = true;
+    world.pongs = false;
     const waiting = vi.fn();
     const joining = world.joining({ onWaiting: waiting, timeoutMs: 1_000 });
     await vi.advanceTimersByTimeAsync(120_000);
@@ -258,12 +259,35 @@ describe("a large meeting", () => {
     world.socket.tell({ type: "roster", seq: 4, snapshot: true, put: [member(1)], removed: [] });
     expect(meeting.attendees).toBeUndefined();
   });
+
+  it("gives pages one a second, however fast they are turned", async () => {
+    const { world, meeting } = await as("panelist");
+    const page = meeting.rosterPage({ search: "ann" });
+    world.socket.tell({ type: "error", code: "tooMany", message: "one a second", fatal: false });
+    expect(world.told("error")).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1_200);
+    expect(world.socket.of("rosterPage")).toHaveLength(2);
+    world.socket.tell({ type: "rosterPage", members: [] });
+    await expect(page).resolves.toEqual({ members: [], next: undefined });
+  });
+
+  it("lists an attendee while their hand is up, so that it is seen to be lowered", async () => {
+    const { world, meeting } = await as("attendee", { token: ATTENDEE });
+    const self = member(1, { role: "attendee" });
+    world.socket.tell({ type: "roster", seq: 2, snapshot: true, put: [], removed: [], attendees: 300 });
+    meeting.setHand(true);
+    world.socket.tell({ type: "roster", seq: 3, snapshot: false, put: [], removed: [], attendees: 301 });
+    world.socket.tell({ type: "roster", seq: 4, snapshot: false, put: [{ ...self, hand: 4 }], removed: [], attendees: 301 });
+    expect(meeting.handRaised).toBe(true);
+    world.socket.tell({ type: "roster", seq: 5, snapshot: false, put: [], removed: [1], attendees: 301 });
+    expect(world.told("hand")).toEqual([true, false]);
+  });
 });
 
 describe("being removed", () => {
   it("is the end, and nothing is tried again", async () => {
     const { world, meeting } = await as("panelist");
-    world.socket.tell({ type: "ended", reason: "A host removed you from the meeting." });
+    world.socket.tell({ type: "ended", reason: "a host removed you from the meeting" });
     world.socket.onclose?.({} as CloseEvent);
     await vi.advanceTimersByTimeAsync(60_000);
     expect([meeting.state, world.sockets.length]).toEqual(["ended", 1]);

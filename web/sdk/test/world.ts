@@ -25,6 +25,8 @@ export class World {
   joined: object = {};
   /** What is told before the answer; with `waiting` the answer comes by `answer`. */
   waits = false;
+  /** Whether pings are answered. */
+  pongs = true;
   events: [string, unknown][] = [];
 
   /** A join that may not be over. */
@@ -62,7 +64,7 @@ export class World {
     socket.send = (data) => {
       send(data);
       const { type, id } = JSON.parse(data) as { type: string; id?: number };
-      if (type === "ping") socket.tell({ type: "pong", id });
+      if (type === "ping" && this.pongs) socket.tell({ type: "pong", id });
       if (type === "join" && this.waits) socket.tell({ type: "waiting" });
       else if (type === "join") this.answer(socket);
     };

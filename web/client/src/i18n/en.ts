@@ -162,7 +162,7 @@ export const en = {
     handOverTo: (name: string) => `Make ${name} host instead of you`,
     removeAsk: "Remove…",
     remove: (name: string) => `Remove ${name}`,
-    block: (name: string) => `Remove ${name} and let them not come back`,
+    block: (name: string) => `Remove and block ${name}`,
     cancel: "Cancel",
     nothing: "There is nothing you can do here.",
   },
