@@ -2,6 +2,7 @@
 
 use super::EdgeShard;
 use super::command::{EdgeOutput, Placement};
+use super::limits::HELD_MAX;
 use super::roster::Applied;
 use super::uplink::{ATTACH_RETRY, Attachment};
 use crate::signal::ServerMessage;
@@ -10,6 +11,7 @@ use relay_proto::links::{LinkEvent, LinkId};
 use relay_proto::{Lane, MeetingId, NodeId, Now, Outbox};
 use sfu_core::hub::{Direction, PortId};
 use sfu_core::meetings::Meeting;
+use std::time::Duration;
 
 impl EdgeShard {
     /// Where the meeting is, or that it is nowhere.
@@ -39,11 +41,13 @@ impl EdgeShard {
             self.leave_tree(now, key);
         }
         self.attach(now, key);
-        let waiting =
-            self.meetings.get_mut(key).map(|m| std::mem::take(&mut m.waiting)).unwrap_or_default();
-        for join in waiting {
-            self.enter(now, key, join, out);
+        // An origin whose address is not known is not waited for.
+        let held =
+            if self.relay.node(placement.origin).is_some() { HELD_MAX } else { Duration::ZERO };
+        if let Some(meeting) = self.meetings.get_mut(key) {
+            meeting.held_until.get_or_insert(now.mono + held);
         }
+        self.enter_all(now, key, out);
         self.meetings.touch(key);
     }
 

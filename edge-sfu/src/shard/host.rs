@@ -107,7 +107,11 @@ impl EdgeShard {
             return;
         };
         match body {
-            Body::Settings(settings) => meeting.set_settings(settings, &mut out.events),
+            Body::Settings(settings) => {
+                meeting.informed = true;
+                meeting.set_settings(settings, &mut out.events);
+                self.enter_all(now, key, out);
+            }
             Body::Knocking { people, total } => {
                 let person =
                     |k: relay_proto::roles::Knocker| KnockerJson { id: k.id.0, name: k.name };

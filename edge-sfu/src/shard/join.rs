@@ -90,7 +90,7 @@ impl EdgeShard {
         let Some(meeting) = self.meetings.get_mut(key) else {
             return;
         };
-        if meeting.uplink.placement.is_some() {
+        if meeting.is_open(now.mono) {
             self.enter(now, key, join, out);
         } else if meeting.waiting.len() >= WAITING_MAX {
             out.events.extend(refusal(
@@ -99,8 +99,11 @@ impl EdgeShard {
                 "too many wait for this meeting: try again",
             ));
         } else {
-            out.events.push(EdgeOutput::NeedPlacement(join.meeting));
+            if meeting.uplink.placement.is_none() {
+                out.events.push(EdgeOutput::NeedPlacement(join.meeting));
+            }
             meeting.waiting.push(join);
+            self.meetings.touch(key);
         }
     }
 
@@ -221,11 +224,17 @@ impl EdgeShard {
         out: &mut Outbox<EdgeOutput>,
     ) {
         let Some(peer) = self.peers.of_socket(socket) else {
-            if matches!(message, ClientMessage::Leave) {
-                self.stop_waiting(now, socket);
-                out.events.push(EdgeOutput::Close(socket));
-            } else if !self.waits(socket) {
-                out.events.push(complaint(socket, ErrorCode::OutOfOrder, "join first"));
+            match message {
+                ClientMessage::Ping { id } if self.waits(socket) => {
+                    let message = Box::new(ServerMessage::Pong { id });
+                    out.events.push(EdgeOutput::Send { socket, message });
+                }
+                ClientMessage::Leave => {
+                    self.stop_waiting(now, socket);
+                    out.events.push(EdgeOutput::Close(socket));
+                }
+                _ if self.waits(socket) => {}
+                _ => out.events.push(complaint(socket, ErrorCode::OutOfOrder, "join first")),
             }
             return;
         };

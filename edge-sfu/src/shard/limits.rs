@@ -8,6 +8,10 @@ pub const PEERS_MAX: usize = 2_000;
 /// Meetings of one shard: hundreds a node, rounded up.
 pub const MEETINGS_MAX: usize = 1_000;
 
+/// How long joins wait for an origin to say whether the meeting is locked: 4 round trips of 250 ms make a link and attach.
+/// Then they are let in, and the origin turns away who may not be.
+pub const HELD_MAX: Duration = Duration::from_secs(1);
+
 /// Joins that wait for a meeting's placement: a join storm of 1,000 into a meeting nobody here knew.
 pub const WAITING_MAX: usize = 1_000;
 

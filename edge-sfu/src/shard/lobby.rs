@@ -39,6 +39,16 @@ impl EdgeShard {
         self.say_knock(now, key, id);
     }
 
+    /// Lets in who waited for the placement, or for the origin to say how the meeting is set.
+    pub(super) fn enter_all(&mut self, now: Now, key: usize, out: &mut Outbox<EdgeOutput>) {
+        let Some(meeting) = self.meetings.get_mut(key).filter(|m| m.is_open(now.mono)) else {
+            return;
+        };
+        for join in std::mem::take(&mut meeting.waiting) {
+            self.enter(now, key, join, out);
+        }
+    }
+
     fn turn_down(
         &mut self,
         now: Now,

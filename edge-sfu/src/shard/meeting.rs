@@ -27,9 +27,13 @@ pub(super) struct EdgeMeeting {
     pub(super) roster: Roster,
     pub(super) chat: Chat,
     pub(super) settings: Settings,
+    /// Whether the origin has said how the meeting is set.
+    pub(super) informed: bool,
+    /// Joins are held until it has, and until then at most.
+    pub(super) held_until: Option<Instant>,
     /// Who waits to be let in, as hosts know it.
     pub(super) knocking: Knocking,
-    /// Joins that wait for the placement.
+    /// Joins that wait for the placement, and for the origin to say how the meeting is set.
     pub(super) waiting: Vec<Join>,
     /// Joins that wait to be let in.
     pub(super) lobby: BTreeMap<ParticipantId, Join>,
@@ -54,6 +58,8 @@ impl EdgeMeeting {
             roster: Roster::default(),
             chat: Chat::default(),
             settings: Settings::default(),
+            informed: false,
+            held_until: None,
             knocking: Knocking::default(),
             lobby: BTreeMap::new(),
             waiting: Vec::new(),
@@ -63,6 +69,12 @@ impl EdgeMeeting {
             told: Floor::default(),
             cut_off: false,
         }
+    }
+
+    /// Whether joins are let in or kept out by what is known now.
+    pub(super) fn is_open(&self, now: Instant) -> bool {
+        let waited = self.held_until.is_some_and(|until| until <= now);
+        self.uplink.placement.is_some() && (self.informed || waited)
     }
 
     /// Says something to every participant here.
@@ -118,7 +130,11 @@ impl Meeting for EdgeMeeting {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.hub.deadline(), self.roster.deadline(), self.uplink.retry].into_iter().flatten().min()
+        let held = self.held_until.filter(|_| !self.waiting.is_empty());
+        [self.hub.deadline(), self.roster.deadline(), self.uplink.retry, held]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -245,6 +245,7 @@ impl EdgeShard {
             meeting.uplink.retry = None;
             self.attach(now, key);
         }
+        self.enter_all(now, key, out);
         self.meetings.touch(key);
     }
 }

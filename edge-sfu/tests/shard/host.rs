@@ -347,3 +347,53 @@ fn in_a_crowd_attendees_are_a_number_and_pages_tell_who_they_are() {
         "{page:?}"
     );
 }
+
+#[test]
+fn joins_are_held_until_the_origin_has_said_how_the_meeting_is_set() {
+    let mut world = World::new();
+    let mut origin = Neighbour::new(world.now);
+    origin.silent = true;
+    world.neighbour = Some(origin);
+    let address =
+        NodeAddress { node: ORIGIN, region: "here".into(), relay: vec![relay_addr(ORIGIN)] };
+    world.command(EdgeCommand::Nodes(vec![address]));
+    let first = world.join(MEETING, true);
+    world.placed(MEETING);
+    world.run(Duration::from_millis(500));
+    assert_eq!(told(&mut world, first), [], "nobody knows yet whether they may");
+    let settings = Settings { locked: true, ..Settings::default() };
+    origin_says(&mut world, Body::Settings(settings));
+    let said = told(&mut world, first);
+    assert!(
+        matches!(said[..], [ServerMessage::Error { code: ErrorCode::Forbidden, .. }]),
+        "{said:?}"
+    );
+    let mut world = meeting(0, 0);
+    let second = world.join_as(MEETING, false, |join| join.wait = true);
+    told(&mut world, second);
+    world.say(second, ClientMessage::Ping { id: 7 });
+    assert_eq!(
+        told(&mut world, second),
+        [ServerMessage::Pong { id: 7 }],
+        "who waits knows that the edge lives"
+    );
+}
+
+#[test]
+fn an_origin_that_does_not_answer_holds_joins_for_a_second_only() {
+    let mut world = World::new();
+    let mut origin = Neighbour::new(world.now);
+    origin.silent = true;
+    world.neighbour = Some(origin);
+    let address =
+        NodeAddress { node: ORIGIN, region: "here".into(), relay: vec![relay_addr(ORIGIN)] };
+    world.command(EdgeCommand::Nodes(vec![address]));
+    let index = world.join(MEETING, true);
+    world.placed(MEETING);
+    world.run(Duration::from_millis(990));
+    assert_eq!(told(&mut world, index), []);
+    world.run(Duration::from_millis(20));
+    assert!(matches!(told(&mut world, index)[0], ServerMessage::Joined { .. }));
+    let late = world.join(MEETING, true);
+    assert!(matches!(told(&mut world, late)[0], ServerMessage::Joined { .. }), "at once");
+}

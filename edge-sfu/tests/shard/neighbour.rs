@@ -4,12 +4,15 @@ use crate::far::Far;
 use crate::world::{EPOCH, ORIGIN, links, relay_addr};
 use relay_proto::control::{Body, Control, Floor, Role};
 use relay_proto::links::{LinkEvent, LinkId, LinkInput, Links};
+use relay_proto::roles::Settings;
 use relay_proto::{Machine, MeetingId, NodeId, Now, Outbox, Progress};
 
 pub(crate) struct Neighbour {
     pub(crate) node: NodeId,
     /// The part it gives the edge that attaches.
     pub(crate) role: Role,
+    /// It does not answer who attaches.
+    pub(crate) silent: bool,
     pub(crate) links: Links,
     out: Outbox<LinkEvent>,
     /// Datagrams on their way here.
@@ -34,6 +37,7 @@ impl Neighbour {
         Self {
             node,
             role: Role::Head,
+            silent: false,
             links: links(now, node),
             out: Outbox::new(),
             arriving: Vec::new(),
@@ -98,9 +102,12 @@ impl Neighbour {
             LinkEvent::Down { .. } => self.link = None,
             LinkEvent::Media { .. } => self.media += 1,
             LinkEvent::Control { control, .. } => {
-                if matches!(control.body, Body::Attach { .. }) {
+                if matches!(control.body, Body::Attach { .. }) && !self.silent {
                     let role = Body::Attached { role: self.role };
                     self.say(now, control.meeting, role);
+                    if self.node == ORIGIN {
+                        self.say(now, control.meeting, Body::Settings(Settings::default()));
+                    }
                 }
                 if let (Body::Keyframe { encoding, .. }, Some(far)) = (&control.body, &mut self.far)
                 {
