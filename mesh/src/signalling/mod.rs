@@ -1,10 +1,11 @@
 //! The WebSocket side of an edge: from a socket to its shard and back.
 
+mod carried;
 mod counters;
 mod session;
 mod sockets;
 
 pub use counters::SignalCounters;
-pub(crate) use session::named;
+pub(crate) use session::{MESSAGES_PER_SECOND, named};
 pub use session::{SignalState, signal_router};
 pub use sockets::Sockets;

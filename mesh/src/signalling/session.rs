@@ -25,7 +25,7 @@ const COMPLAINTS_MAX: u32 = 8;
 /// Other edges that a participant is told of: the nearest, so that a crowd does not try the whole mesh.
 const EDGES_NAMED_MAX: usize = 3;
 /// Messages a second, and at once: a layout change and a ping a second leave room for a person's clicks.
-const MESSAGES_PER_SECOND: f64 = 20.0;
+pub(crate) const MESSAGES_PER_SECOND: f64 = 20.0;
 const MESSAGES_BURST: f64 = 60.0;
 
 /// What the handlers share.
@@ -222,6 +222,8 @@ impl Session {
             return self.refuse_busy();
         }
         let Some(shard) = self.state.shard(claims.meeting) else { return false };
+        // Before the shard can answer.
+        self.state.sockets.joins(self.id, claims.meeting, claims.sub);
         let join = Join {
             socket: self.id,
             meeting: claims.meeting,
