@@ -7,7 +7,6 @@ use rcgen::{CertificateParams, KeyPair};
 use rustix::process::Signal;
 use rustls::ClientConfig;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
