@@ -40,6 +40,10 @@ prepare() {
   need node nodejs
   if lacks chromium && [ -z "${CHROMIUM:-}" ]; then need chromium chromium; fi
   need systemd-analyze systemd
+  need turnserver coturn
+  need python3 python3
+  if ! lacks python3 && ! python3 -c 'import ensurepip' 2>/dev/null; then missing+=("python3 with venv (Debian: apt-get install python3-venv)"); fi
+  need curl curl
   if ! lacks node && ! node -e "const [a, b] = process.versions.node.split(\".\"); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)"; then
     missing+=("node 20.19 or newer: this is $(node --version)")
   fi
@@ -96,6 +100,11 @@ rust() {
   [ "$before" = "$(types)" ] || die "web/sdk/src/generated was stale: it is new now, commit it"
 }
 
+api() {
+  say "HTTP API, by its OpenAPI document"
+  tests/api/run.sh
+}
+
 browser() {
   say "browser tests"
   (
@@ -128,6 +137,7 @@ case "${1:-all}" in
     part web
     part lint
     part rust
+    part api
     part browser
     say "all checks passed"
     printf '  %s\n' "${closing[@]}"

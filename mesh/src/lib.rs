@@ -1,5 +1,6 @@
 //! The composition root: roles, configuration, `mesh dev`.
 
+pub mod api;
 pub mod cli;
 mod config;
 pub mod dev;

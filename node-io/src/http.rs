@@ -2,8 +2,10 @@
 
 mod connection;
 mod server;
+mod tls;
 
 pub use server::{HTTP_CONNECTIONS_DEFAULT, HttpServer};
+pub use tls::{Tls, TlsFiles};
 
 use crate::metrics::Metrics;
 use axum::Router;

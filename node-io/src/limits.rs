@@ -55,6 +55,9 @@ pub(crate) const STOP_SLICES: usize = 64;
 /// How long a client may take to send a request's headers; also how long an idle connection is kept.
 pub(crate) const HTTP_HEADERS: Duration = Duration::from_secs(30);
 
+/// How long a client may take for a TLS handshake: one round trip and two signatures.
+pub(crate) const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
+
 /// After a failed accept (no descriptors left).
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

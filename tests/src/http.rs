@@ -14,6 +14,23 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// When there is no answer.
 pub fn ask(method: &str, url: &str, json: Option<&Value>) -> anyhow::Result<(u16, String)> {
+    ask_as("", method, url, json)
+}
+
+/// The same, with a token if it is not empty.
+///
+/// # Errors
+/// When there is no answer.
+pub fn ask_as(
+    token: &str,
+    method: &str,
+    url: &str,
+    json: Option<&Value>,
+) -> anyhow::Result<(u16, String)> {
+    let bearer = match token {
+        "" => String::new(),
+        token => format!("authorization: Bearer {token}\r\n"),
+    };
     let rest = url.strip_prefix("http://").context("not an http:// URL")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let addr = host.to_socket_addrs()?.find(|a| a.is_ipv4()).context("no IPv4 address")?;
@@ -23,7 +40,7 @@ pub fn ask(method: &str, url: &str, json: Option<&Value>) -> anyhow::Result<(u16
     write!(
         stream,
         "{method} /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
+         {bearer}content-length: {}\r\n\r\n{body}",
         body.len()
     )?;
     let mut answer = Vec::new();

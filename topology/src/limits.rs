@@ -32,6 +32,12 @@ pub const ALLOWED_REGIONS_MAX: usize = 32;
 /// Entries of the round-trip table: 64 regions x 63 / 2 = 2,016.
 pub const RTT_CELLS_MAX: usize = 2_048;
 
+/// Longest name of a meeting's creator: the `sub` of an API token.
+pub const CREATOR_BYTES_MAX: usize = 128;
+
+/// Longest hash of a password: a PHC string of Argon2id with 16 bytes of salt and 32 of hash is 97 characters.
+pub const PASSWORD_HASH_BYTES_MAX: usize = 128;
+
 /// Participants a meeting may allow: 20 bits a node count them, no meeting is larger than a million.
 pub const PARTICIPANTS_MAX: u32 = 1 << 20;
 
@@ -51,7 +57,7 @@ pub const FRAME_BYTES_MAX: usize = 256 * 1024;
 pub const REQUEST_BYTES_MAX: usize = 32 * 1024;
 
 /// An encoded node: 16 relay addresses x 20 B + 2 URLs x 256 B + 256 B name + 32 B region + 100 B of numbers.
-/// An encoded meeting: 256 B name + 32 regions x 33 B + 80 B of numbers.
+/// An encoded meeting: 256 B name + 128 B creator + 32 regions x 33 B + 80 B of numbers; the password's hash is not told.
 pub const ENTRY_BYTES_MAX: usize = 1_536;
 
 /// Entries in one part of a snapshot: 128 x 1.5 KiB = 192 KiB.
@@ -115,6 +121,8 @@ const _: () = assert!(SNAPSHOT_PART_ENTRIES * ENTRY_BYTES_MAX <= FRAME_BYTES_MAX
 const _: () = assert!(UPDATE_ENTRIES_MAX * ENTRY_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () =
     assert!(RELAY_ADDRESSES_MAX * 20 + 2 * URL_BYTES_MAX + NAME_BYTES_MAX + 132 <= ENTRY_BYTES_MAX);
-const _: () =
-    assert!(ALLOWED_REGIONS_MAX * (REGION_BYTES_MAX + 1) + NAME_BYTES_MAX + 80 <= ENTRY_BYTES_MAX);
+const _: () = assert!(
+    ALLOWED_REGIONS_MAX * (REGION_BYTES_MAX + 1) + NAME_BYTES_MAX + CREATOR_BYTES_MAX + 80
+        <= ENTRY_BYTES_MAX
+);
 const _: () = assert!(SUSPECT_AFTER.as_millis() < DOWN_AFTER.as_millis());

@@ -3,7 +3,7 @@
 //! ```text
 //!  0               4       5                    5 + N
 //!  +---------------+-------+--------------------+
-//!  | N (big endian)| = 1   | body (bincode 2)   |      N <= FRAME_BYTES_MAX, requests <= REQUEST_BYTES_MAX
+//!  | N (big endian)| = 2   | body (bincode 2)   |      N <= FRAME_BYTES_MAX, requests <= REQUEST_BYTES_MAX
 //!  +---------------+-------+--------------------+
 //! ```
 //!
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 /// Names the protocol in the TLS handshake.
 pub const ALPN: &[u8] = b"topology/1";
 /// Version of the bodies.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Length and version.
 pub const HEADER_BYTES: usize = 5;
 

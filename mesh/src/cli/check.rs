@@ -3,9 +3,11 @@
 use crate::config::TopologyFlags;
 use crate::config::{File, NodeFlags, RoleName, Row, settle_node, settle_topology};
 use crate::dev::banner::say;
+use crate::node::{NodeOptions, check_api};
 use crate::token::Verifier;
 use anyhow::{Context, bail};
 use clap::{ArgMatches, Args};
+use node_io::http::Tls;
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
@@ -34,7 +36,7 @@ pub(super) fn run(args: &CheckArgs, matches: &ArgMatches) -> anyhow::Result<()> 
     let Some(role) = args.role.or(said) else {
         bail!("{} does not say its `role`: add it, or give --role edge", args.file.display());
     };
-    let (identity, token_key, log, rows) = if role == RoleName::Topology {
+    let (identity, node, log, rows) = if role == RoleName::Topology {
         let flags = TopologyFlags {
             identity: args.flags.identity.clone(),
             logs: args.flags.logs.clone(),
@@ -44,19 +46,32 @@ pub(super) fn run(args: &CheckArgs, matches: &ArgMatches) -> anyhow::Result<()> 
         (options.identity, None, log, rows)
     } else {
         let (options, log, rows) = settle_node(role, &args.flags, matches, Some(&file))?;
-        (options.identity, options.token_key, log, rows)
+        (options.identity.clone(), Some(options), log, rows)
     };
     identity.load()?;
-    if let Some(path) = token_key {
-        let pem = std::fs::read(&path)
-            .with_context(|| format!("token_key: cannot read {}", path.display()))?;
-        Verifier::from_pem(&pem).with_context(|| format!("token_key: {}", path.display()))?;
+    if let Some(options) = node {
+        check_files(&options)?;
     }
     if let Some(level) = &log.level {
         EnvFilter::try_new(level).with_context(|| format!("log_level {level:?}"))?;
     }
     say(&format!("{}: good for `mesh {}`", args.file.display(), role.as_str()));
     show(&rows);
+    Ok(())
+}
+
+/// The files of a node beside its certificate.
+fn check_files(options: &NodeOptions) -> anyhow::Result<()> {
+    if let Some(path) = &options.token_key {
+        let pem = std::fs::read(path)
+            .with_context(|| format!("token_key: cannot read {}", path.display()))?;
+        let verifier =
+            Verifier::from_pem(&pem).with_context(|| format!("token_key: {}", path.display()))?;
+        check_api(options, &verifier)?;
+    }
+    if let Some(files) = &options.tls {
+        Tls::load(files.clone())?;
+    }
     Ok(())
 }
 

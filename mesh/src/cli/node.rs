@@ -42,10 +42,10 @@ pub(super) fn run(role: RoleName, args: &NodeArgs, matches: &ArgMatches) -> anyh
     let (options, log, _) = settle_node(role, &args.flags, matches, file.as_ref())?;
     logs::start(&log)?;
     runtime()?.block_on(async {
-        let stop = Signals::new()?.stop();
+        let signals = Signals::new()?;
         match role {
-            RoleName::Edge => node::run_edge(options, stop).await,
-            _ => node::run_origin(options, stop).await,
+            RoleName::Edge => node::run_edge(options, signals.but_for_hangup().stop()).await,
+            _ => node::run_origin(options, signals.stop()).await,
         }
     })
 }

@@ -62,6 +62,20 @@ settings! {
     trust_domain: String,
     /// The token issuer's public key.
     token_key: PathBuf,
+    /// The token issuer's private key.
+    token_private_key: PathBuf,
+    /// Meetings a person may create in an hour.
+    creates_per_hour: u32,
+    /// TURN servers.
+    turn_urls: Vec<String>,
+    /// Their shared secret.
+    turn_secret: PathBuf,
+    /// Proxies in front of `http`.
+    trusted_proxies: Vec<IpAddr>,
+    /// Certificate chain of `http`.
+    tls_cert: PathBuf,
+    /// Its key.
+    tls_key: PathBuf,
     /// Participants or links at most.
     capacity: u32,
     /// Test knob.

@@ -21,7 +21,7 @@ pub(crate) struct NodeFlags {
     /// Address of HTTP and WebSocket
     #[arg(long, env = "MESH_HTTP", value_name = "IP:PORT")]
     pub(crate) http: Option<SocketAddr>,
-    /// URL under which clients reach it [default: http://localhost:PORT]
+    /// URL under which clients reach it [default: http(s)://localhost:PORT]
     #[arg(long, env = "MESH_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<String>,
     /// UDP address of participants' media
@@ -44,6 +44,8 @@ pub(crate) struct NodeFlags {
     /// Public key of the token issuer, PEM (edges)
     #[arg(long, env = "MESH_TOKEN_KEY", value_name = "FILE")]
     pub(crate) token_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) api: ApiFlags,
     /// Participants (edge) or links (origin) at most
     #[arg(long, env = "MESH_CAPACITY", value_name = "N")]
     pub(crate) capacity: Option<u32>,
@@ -55,6 +57,32 @@ pub(crate) struct NodeFlags {
     pub(crate) wall_skew_ms: Option<i64>,
     #[command(flatten)]
     pub(crate) logs: LogFlags,
+}
+
+/// The HTTP API and the way to it.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ApiFlags {
+    /// Private key of the token issuer, PEM: this edge then serves the HTTP API (edges)
+    #[arg(long, env = "MESH_TOKEN_PRIVATE_KEY", value_name = "FILE")]
+    pub(crate) token_private_key: Option<PathBuf>,
+    /// Meetings a person may create in an hour (edges)
+    #[arg(long, env = "MESH_CREATES_PER_HOUR", value_name = "N")]
+    pub(crate) creates_per_hour: Option<u32>,
+    /// TURN server that participants are told; repeat, or separate with commas (edges)
+    #[arg(long, env = "MESH_TURN_URLS", value_name = "URL", value_delimiter = ',')]
+    pub(crate) turn_urls: Option<Vec<String>>,
+    /// File with the secret that the TURN servers share (edges)
+    #[arg(long, env = "MESH_TURN_SECRET", value_name = "FILE")]
+    pub(crate) turn_secret: Option<PathBuf>,
+    /// Proxy whose X-Forwarded-For is believed; repeat, or separate with commas (edges)
+    #[arg(long, env = "MESH_TRUSTED_PROXIES", value_name = "IP", value_delimiter = ',')]
+    pub(crate) trusted_proxies: Option<Vec<IpAddr>>,
+    /// Certificate chain of HTTP and WebSocket, PEM; without it a proxy in front ends TLS
+    #[arg(long, env = "MESH_TLS_CERT", value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, env = "MESH_TLS_KEY", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 /// Certificate files.

@@ -1,6 +1,7 @@
 //! Where a node's settings come from: flags over environment over file over defaults.
 
 mod address;
+mod api;
 mod file;
 mod flags;
 mod settle;

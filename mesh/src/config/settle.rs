@@ -36,13 +36,13 @@ pub(crate) struct LogSettings {
 }
 
 /// Picks values and remembers where they came from.
-struct Picker<'a> {
+pub(super) struct Picker<'a> {
     matches: &'a ArgMatches,
     file: Option<&'a File>,
     rows: Vec<Row>,
 }
 
-type InFile<T> = fn(&FileSettings) -> &Option<Spanned<T>>;
+pub(super) type InFile<T> = fn(&FileSettings) -> &Option<Spanned<T>>;
 
 impl<'a> Picker<'a> {
     fn new(matches: &'a ArgMatches, file: Option<&'a File>) -> Self {
@@ -55,7 +55,7 @@ impl<'a> Picker<'a> {
     }
 
     /// Flags over environment over file; nothing otherwise.
-    fn optional<T: Clone>(
+    pub(super) fn optional<T: Clone>(
         &mut self,
         key: &'static str,
         flag: Option<T>,
@@ -72,7 +72,7 @@ impl<'a> Picker<'a> {
     }
 
     /// The same for a path: one of the file is seen from the file.
-    fn path(
+    pub(super) fn path(
         &mut self,
         key: &'static str,
         flag: Option<PathBuf>,
@@ -88,7 +88,7 @@ impl<'a> Picker<'a> {
         Some(resolve(&path))
     }
 
-    fn or_default<T: Clone>(
+    pub(super) fn or_default<T: Clone>(
         &mut self,
         key: &'static str,
         flag: Option<T>,
@@ -124,7 +124,12 @@ impl<'a> Picker<'a> {
     }
 
     /// An error about a value, with its place.
-    fn wrong<T>(&self, key: &str, get: InFile<T>, problem: impl Display) -> anyhow::Error {
+    pub(super) fn wrong<T>(
+        &self,
+        key: &str,
+        get: InFile<T>,
+        problem: impl Display,
+    ) -> anyhow::Error {
         let row = self.rows.iter().find(|r| r.key == key);
         let place = match (row, self.in_file(get)) {
             (Some(row), Some((file, value))) if row.from == file.line_of(value) => {
@@ -206,8 +211,14 @@ impl<'a> Picker<'a> {
         }
     }
 
-    fn public_url(&mut self, flags: &NodeFlags, http: SocketAddr) -> anyhow::Result<String> {
-        let local = || format!("http://localhost:{}", http.port());
+    fn public_url(
+        &mut self,
+        flags: &NodeFlags,
+        http: SocketAddr,
+        tls: bool,
+    ) -> anyhow::Result<String> {
+        let scheme = if tls { "https" } else { "http" };
+        let local = || format!("{scheme}://localhost:{}", http.port());
         let url = self.or_default(
             "public_url",
             flags.public_url.clone(),
@@ -217,6 +228,10 @@ impl<'a> Picker<'a> {
         );
         if !(url.starts_with("http://") || url.starts_with("https://")) {
             let problem = format!("{url:?} is no URL: write one such as https://edge1.example.net");
+            return Err(self.wrong("public_url", |s| &s.public_url, problem));
+        }
+        if tls && url.starts_with("http://") {
+            let problem = "with `tls_cert` and `tls_key`, clients reach this edge by https://";
             return Err(self.wrong("public_url", |s| &s.public_url, problem));
         }
         Ok(url.trim_end_matches('/').to_owned())
@@ -247,7 +262,7 @@ impl<'a> Picker<'a> {
     }
 }
 
-fn shown<T: Display>(value: &T) -> String {
+pub(super) fn shown<T: Display>(value: &T) -> String {
     value.to_string()
 }
 
@@ -280,7 +295,8 @@ pub(crate) fn settle_node(
     let port = if role == RoleName::Edge { 8_080 } else { 8_090 };
     let local = || SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let http = p.or_default("http", flags.http, |s| &s.http, shown, local);
-    let public_url = p.public_url(flags, http)?;
+    let tls = p.tls(&flags.api)?;
+    let public_url = p.public_url(flags, http, tls.is_some())?;
     let media = p.or_default("media", flags.media, |s| &s.media, shown, any_port);
     let media_ip = p.or_default("media_ip", flags.media_ip, |s| &s.media_ip, shown, || told(media));
     let relay = p.or_default("relay", flags.relay, |s| &s.relay, shown, any_port);
@@ -298,6 +314,7 @@ pub(crate) fn settle_node(
     if role == RoleName::Edge {
         p.required("token_key", token_key.as_ref())?;
     }
+    let api = p.api(&flags.api)?;
     let capacity =
         p.or_default("capacity", flags.capacity, |s| &s.capacity, shown, || CAPACITY_DEFAULT);
     let wall_skew_ms =
@@ -323,6 +340,8 @@ pub(crate) fn settle_node(
         via,
         capacity,
         wall_skew_us: wall_skew_ms.saturating_mul(1_000),
+        api,
+        tls,
     };
     Ok((options, logs, p.rows))
 }

@@ -71,6 +71,10 @@ fn commands(record: &DevRecord) -> String {
     let state =
         if usual { String::new() } else { format!(" --state-dir {}", record.state_dir.display()) };
     let node = record.nodes.last().map_or("NODE", |n| n.plan.name.as_str());
+    let client = record.client.trim_end_matches('/');
+    let api = format!(
+        "curl {client}/api/v1/meetings --json '{{}}' -H \"Authorization: Bearer $(mesh token --kind api --sub me{state})\""
+    );
     let region = record.regions.last().map_or("REGION", |r| r.region.as_str());
     let rows = [
         ("Stop everything", "Ctrl-C".to_owned()),
@@ -78,6 +82,7 @@ fn commands(record: &DevRecord) -> String {
         ("Add an edge", format!("mesh dev add-edge --region {region}{state}")),
         ("How it stands", format!("mesh dev status{state}")),
         ("Another meeting", format!("mesh meeting create{state}")),
+        ("HTTP API", api),
         ("Logs", record.state_dir.join("logs").display().to_string()),
         ("Control", record.control.clone()),
     ];

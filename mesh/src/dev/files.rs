@@ -53,6 +53,7 @@ struct NodeLines {
     relay_ip: IpAddr,
     topology: Vec<SocketAddr>,
     token_key: PathBuf,
+    token_private_key: PathBuf,
     capacity: u32,
     wall_skew_ms: i64,
 }
@@ -120,6 +121,7 @@ pub(crate) fn write_node(plan: &NodePlan, with: Surroundings<'_>) -> anyhow::Res
         relay_ip: local,
         topology: vec![with.topology],
         token_key: at.token_public(),
+        token_private_key: at.token_key(),
         capacity: CAPACITY,
         wall_skew_ms: skew.map_or(0, |(_, ms)| *ms),
     };

@@ -17,11 +17,22 @@ pub(crate) fn token(
     grants: Grants,
     lifetime: Duration,
 ) -> anyhow::Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(issuer(key)?.issue(meeting, name, grants, now, lifetime)?)
+}
+
+/// Who signs with the private key in this file.
+pub(crate) fn issuer(key: &Path) -> anyhow::Result<Issuer> {
     let pem = std::fs::read(key).map_err(|e| {
         anyhow::anyhow!("cannot read {}: {e}: give the private token key with --key", key.display())
     })?;
+    Ok(Issuer::from_pem(&pem)?)
+}
+
+/// Seconds since 1970 at which something ends that begins now.
+pub(crate) fn expiry(lifetime: Duration) -> anyhow::Result<u64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    Ok(Issuer::from_pem(&pem)?.issue(meeting, name, grants, now, lifetime)?)
+    Ok(now.saturating_add(lifetime).as_secs())
 }
 
 /// One link a region.

@@ -1,6 +1,7 @@
 //! What a node needs to be told.
 
 use anyhow::Context;
+use node_io::http::TlsFiles;
 use relay_proto::{NodeId, NodeIdentity};
 use sfu_core::relay::NodeAddress;
 use std::collections::BTreeMap;
@@ -30,6 +31,21 @@ impl Identity {
     pub fn load(&self) -> anyhow::Result<NodeIdentity> {
         Ok(load_identity(&self.chain, &self.key, &self.ca)?)
     }
+}
+
+/// What an edge's HTTP API needs to be told.
+#[derive(Clone, Debug, Default)]
+pub struct ApiOptions {
+    /// Private key of the token issuer, PEM; none: this edge does not serve the API.
+    pub token_private_key: Option<PathBuf>,
+    /// Meetings a person may create in an hour.
+    pub creates_per_hour: u32,
+    /// The operator's TURN servers.
+    pub turn_urls: Vec<String>,
+    /// File with the secret that they share with this mesh.
+    pub turn_secret: Option<PathBuf>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 /// What edges and origins need to be told.
@@ -65,6 +81,10 @@ pub struct NodeOptions {
     pub capacity: u32,
     /// Test knob: added to the wall clock, microseconds.
     pub wall_skew_us: i64,
+    /// The HTTP API (edge).
+    pub api: ApiOptions,
+    /// Certificate of `http`; none: it speaks plainly, and a proxy in front ends TLS.
+    pub tls: Option<TlsFiles>,
 }
 
 impl NodeOptions {

@@ -2,14 +2,16 @@
 
 use super::config::{NodeOptions, other_edges};
 use super::report::{Reports, debug_router};
+use super::tls::Reloads;
 use crate::signalling::{SignalCounters, SignalState, Sockets, named, signal_router};
 use crate::token::Verifier;
 use anyhow::Context;
+use axum::Router;
 use edge_sfu::peer::PeerConfig;
 use edge_sfu::shard::{EdgeCommand, EdgeConfig, EdgeOutput, EdgeShard, Placement};
 use edge_sfu::signal::ServerMessage;
 use edge_sfu::transport::{DtlsIdentity, TransportConfig};
-use node_io::http::{HttpServer, Readiness, operations_router};
+use node_io::http::{HttpServer, Readiness, Tls, operations_router};
 use node_io::metrics::Metrics;
 use node_io::{MailboxSender, ShardConfig, ShardHandle, try_spawn_shard};
 use rand_chacha::ChaCha12Rng;
@@ -23,6 +25,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use topology::model::{ApplyError, NodeRecord, Role};
 use topology::protocol::Refusal;
 use topology::service::{CallError, TopologyClient};
@@ -55,18 +58,19 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
     let state = SignalState {
         shards: vec![shard.commands.clone()],
         sockets: sockets.clone(),
-        verifier,
+        verifier: verifier.clone(),
         shedding: shedding.clone(),
         joins: Arc::default(),
         others: others_view.clone(),
         stop: stop.clone(),
     };
+    let api = super::api::router(&options, verifier, &topology, &sockets, &metrics)?;
     let router = signal_router(state)
         .merge(operations_router(metrics.clone(), readiness.clone()))
         .merge(debug_router(reports.clone()))
-        .merge(super::web::client_router(options.region.clone(), others_view.clone()));
-    let http = HttpServer::start(&format!("edge {}", options.name), options.http, router).await?;
-    metrics.add_http(&http)?;
+        .merge(super::web::client_router(options.region.clone(), others_view.clone()))
+        .merge(api);
+    let (http, reloads) = start_http(&options, router, &metrics).await?;
 
     let record = record(&options, &shard, instance)?;
     tracing::info!(node = %options.node, http = %http.addr(), media = %record.media, relay = %shard.relay_addr, "edge started");
@@ -100,12 +104,35 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
         }
     };
     let _ = topology.goodbye().await;
-    for task in [follow, register, poll] {
+    for task in [follow, register, poll, reloads] {
         task.abort();
     }
     http.stop().await;
     tokio::task::spawn_blocking(move || shard.join()).await??;
     ended
+}
+
+/// HTTP, or HTTPS with a certificate that is looked after.
+async fn start_http(
+    options: &NodeOptions,
+    router: Router,
+    metrics: &Metrics,
+) -> anyhow::Result<(HttpServer, JoinHandle<()>)> {
+    let who = format!("edge {}", options.name);
+    let (http, reloads) = match &options.tls {
+        Some(files) => {
+            let tls = Tls::load(files.clone())?;
+            let reloads = tokio::spawn(Reloads::new(tls.clone(), metrics)?.run());
+            (HttpServer::start_tls(&who, options.http, router, tls).await?, reloads)
+        }
+        None => {
+            // A SIGHUP finds nothing to read again.
+            let nothing = tokio::spawn(std::future::pending());
+            (HttpServer::start(&who, options.http, router).await?, nothing)
+        }
+    };
+    metrics.add_http(&http)?;
+    Ok((http, reloads))
 }
 
 /// Checks tokens with the issuer's public key.

@@ -1,15 +1,18 @@
 //! Running one node: its shards, its control runtime, its place in the topology.
 
+mod api;
 mod config;
 mod edge;
 mod exported;
 mod load;
 mod origin;
 mod report;
+mod tls;
 mod topo;
 mod web;
 
-pub use config::{Identity, NodeOptions};
+pub(crate) use api::check as check_api;
+pub use config::{ApiOptions, Identity, NodeOptions};
 pub use edge::run_edge;
 pub use origin::run_origin;
 pub use topo::{TopologyOptions, run_topology};

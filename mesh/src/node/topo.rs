@@ -20,7 +20,7 @@ pub struct TopologyOptions {
 }
 
 /// Round trips between regions, as the placement uses them.
-fn rtt_table() -> anyhow::Result<RttTable> {
+pub(super) fn rtt_table() -> anyhow::Result<RttTable> {
     let matrix = crate::dev::wan::default_matrix()?;
     let mut table = RttTable::default();
     for (i, a) in matrix.regions().iter().enumerate() {

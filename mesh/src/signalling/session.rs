@@ -27,7 +27,7 @@ const COMPLAINTS_MAX: u32 = 8;
 /// Other edges that a participant is told of: the nearest, so that a crowd does not try the whole mesh.
 const EDGES_NAMED_MAX: usize = 3;
 /// Messages a second, and at once: a layout change and a ping a second leave room for a person's clicks.
-const MESSAGES_PER_SECOND: f64 = 20.0;
+pub(crate) const MESSAGES_PER_SECOND: f64 = 20.0;
 const MESSAGES_BURST: f64 = 60.0;
 
 /// An edge over its budget is asked again after this.
@@ -245,6 +245,9 @@ impl Session {
             return self.refuse_busy(retry);
         }
         let Some(shard) = self.state.shard(claims.meeting) else { return false };
+        let identity = identity(&claims.sub);
+        // Before the shard can answer.
+        self.state.sockets.joins(self.id, claims.meeting, claims.sub);
         let join = Join {
             socket: self.id,
             meeting: claims.meeting,
@@ -252,8 +255,8 @@ impl Session {
             may_publish: claims.grants.publish,
             may_chat: claims.grants.chat,
             owner: claims.grants.host,
-            wait: false,
-            identity: identity(&claims.sub),
+            wait: claims.wait,
+            identity,
             sdp,
             publish,
         };

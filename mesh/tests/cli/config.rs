@@ -124,3 +124,42 @@ fn certificates_are_never_written_over_others() {
     let error = one_line_failure(mesh().args(["certs", "ca", "--dir"]).arg(dir.path()));
     assert!(error.contains("is there already"), "{error}");
 }
+
+#[test]
+fn the_files_of_the_api_and_of_tls_are_checked() {
+    let dir = cluster("");
+    let file = dir.path().join("edge.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let with = |extra: &str| std::fs::write(&file, format!("{text}{extra}\n")).unwrap();
+    with("token_private_key = \"token.key\"\ncreates_per_hour = 3");
+    let shown = stdout(&mut check(dir.path()));
+    assert!(line_of(&shown, "token_private_key").ends_with(&format!("({}:9)", file.display())));
+    with("token_private_key = \"node-3.key\"");
+    let error = one_line_failure(&mut check(dir.path()));
+    assert!(error.contains("node-3.key is not the other half of token_key"), "{error}");
+
+    std::fs::write(dir.path().join("secret"), "0123456789abcdef\n").unwrap();
+    std::fs::write(dir.path().join("short"), "north\n").unwrap();
+    with("turn_urls = [\"turn:a.test:3478\", \"turns:a.test:5349\"]\nturn_secret = \"secret\"");
+    let shown = stdout(&mut check(dir.path()));
+    assert!(line_of(&shown, "turn_urls").contains("turn:a.test:3478,turns:a.test:5349"), "{shown}");
+    let wrong = [
+        ("turn_urls = [\"turn:a.test\"]", "`turn_urls` and `turn_secret` need each other"),
+        ("turn_urls = [\"a.test\"]\nturn_secret = \"secret\"", "\"a.test\" is no TURN URL"),
+        ("turn_urls = [\"turn:a.test\"]\nturn_secret = \"short\"", "short has 5 characters"),
+        ("tls_cert = \"node-3.crt\"", "`tls_cert` and `tls_key` need each other"),
+        ("tls_cert = \"node-3.crt\"\ntls_key = \"token.key\"", "not the key of"),
+        (
+            "public_url = \"http://a.test\"\ntls_cert = \"node-3.crt\"\ntls_key = \"node-3.key\"",
+            "clients reach this edge by https://",
+        ),
+    ];
+    for (extra, expected) in wrong {
+        with(extra);
+        let error = one_line_failure(&mut check(dir.path()));
+        assert!(error.contains(expected), "{extra}: {error}");
+    }
+    with("tls_cert = \"node-3.crt\"\ntls_key = \"node-3.key\"");
+    let shown = stdout(&mut check(dir.path()));
+    assert_eq!(line_of(&shown, "public_url"), "public_url = https://localhost:8080 (default)");
+}

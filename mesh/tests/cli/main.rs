@@ -11,3 +11,5 @@ mod config;
 mod deploy;
 mod dev;
 mod harness;
+mod tls;
+mod turn;

@@ -1,6 +1,7 @@
 //! One connection: a counted socket, requests that know their peer.
 
-use crate::limits::HTTP_HEADERS;
+use super::tls::Tls;
+use crate::limits::{HTTP_HEADERS, TLS_HANDSHAKE};
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
@@ -88,9 +89,29 @@ impl Service<Request<Incoming>> for Requests {
     }
 }
 
+/// Does the handshake, then the same as [`serve`]. A client that is slow holds its place and nothing else.
+pub(super) async fn serve_tls(
+    connection: Connection,
+    peer: SocketAddr,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+    tls: Tls,
+) {
+    let handshake = tokio::time::timeout(TLS_HANDSHAKE, tls.acceptor().accept(connection));
+    let shaken = tokio::select! {
+        shaken = handshake => shaken,
+        _ = stopped.wait_for(|stop| *stop) => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => serve(stream, peer, router, stopped).await,
+        Ok(Err(error)) => tracing::trace!(%peer, %error, "no tls handshake"),
+        Err(_) => tracing::trace!(%peer, "tls handshake too slow"),
+    }
+}
+
 /// Serves requests until the peer leaves or, after a stop, the open one is answered.
 pub(super) async fn serve(
-    connection: Connection,
+    connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     router: Router,
     mut stopped: watch::Receiver<bool>,

@@ -1,6 +1,7 @@
 //! The accept loop: bounded connections, no waiting for slow headers, graceful stop.
 
-use super::connection::{Connection, serve};
+use super::connection::{Connection, serve, serve_tls};
+use super::tls::Tls;
 use crate::bind::bind_error;
 use crate::limits::{ACCEPT_PAUSE, HTTP_STOP};
 use axum::Router;
@@ -31,7 +32,20 @@ impl HttpServer {
     /// # Errors
     /// When the port cannot be bound: one line that says which, whose, and what to do.
     pub async fn start(who: &str, addr: SocketAddr, router: Router) -> io::Result<Self> {
-        Self::start_limited(who, addr, router, HTTP_CONNECTIONS_DEFAULT).await
+        Self::start_limited(who, addr, router, HTTP_CONNECTIONS_DEFAULT, None).await
+    }
+
+    /// The same over TLS.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_tls(
+        who: &str,
+        addr: SocketAddr,
+        router: Router,
+        tls: Tls,
+    ) -> io::Result<Self> {
+        Self::start_limited(who, addr, router, HTTP_CONNECTIONS_DEFAULT, Some(tls)).await
     }
 
     /// The same, with at most `connections` at a time; a connection beyond is closed at once, which a client takes
@@ -44,6 +58,7 @@ impl HttpServer {
         addr: SocketAddr,
         router: Router,
         connections: usize,
+        tls: Option<Tls>,
     ) -> io::Result<Self> {
         let bound = TcpListener::bind(addr).await;
         let listener = bound.map_err(|e| bind_error(&e, "TCP", addr, who))?;
@@ -56,6 +71,7 @@ impl HttpServer {
             places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
             refused: Arc::clone(&refused),
             stopped,
+            tls,
         };
         let task = tokio::spawn(accepting.run());
         Ok(Self { addr, stop, refused, task: Some(task) })
@@ -110,6 +126,7 @@ struct Accepting {
     places: Arc<Semaphore>,
     refused: Arc<AtomicU64>,
     stopped: watch::Receiver<bool>,
+    tls: Option<Tls>,
 }
 
 impl Accepting {
@@ -139,7 +156,13 @@ impl Accepting {
             return;
         };
         let connection = Connection::new(stream, place);
-        connections.spawn(serve(connection, peer, self.router.clone(), self.stopped.clone()));
+        let (router, stopped) = (self.router.clone(), self.stopped.clone());
+        match &self.tls {
+            Some(tls) => {
+                connections.spawn(serve_tls(connection, peer, router, stopped, tls.clone()))
+            }
+            None => connections.spawn(serve(connection, peer, router, stopped)),
+        };
     }
 }
 

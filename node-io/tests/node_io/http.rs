@@ -114,7 +114,7 @@ async fn a_handler_knows_its_peer() {
 async fn a_connection_beyond_the_limit_is_closed_and_a_place_is_given_again() {
     let metrics = Metrics::new(&[]).unwrap();
     let router = operations_router(metrics.clone(), Readiness::starting());
-    let server = HttpServer::start_limited("test", any_port(), router, 1).await.unwrap();
+    let server = HttpServer::start_limited("test", any_port(), router, 1, None).await.unwrap();
     let mut first = TcpStream::connect(server.addr()).await.unwrap();
     first.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let mut buffer = [0; 15];

@@ -5,6 +5,7 @@
     reason = "a test prints its figures, and fails where something is missing"
 )]
 
+mod api;
 mod crowd;
 mod edges;
 mod flooded;

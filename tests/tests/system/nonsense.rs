@@ -156,6 +156,7 @@ pub(crate) fn tokens(siege: &Siege) {
         sub: String::new(),
         name: None,
         grants: Grants::PARTICIPANT,
+        wait: false,
         exp,
     };
     let (later, earlier) = (now.as_secs() + 600, now.as_secs() - 600);

@@ -16,6 +16,8 @@ const DOCUMENTS: &[&str] = &[
     "docs/relay-wire.md",
     "docs/signalling.md",
     "docs/operations.md",
+    "docs/api.md",
+    "docs/openapi.json",
 ];
 
 /// Lines of ARCHITECTURE.md: to be read in one sitting.

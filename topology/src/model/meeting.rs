@@ -2,10 +2,36 @@
 
 use super::node::check_len;
 use super::{ApplyError, Region};
-use crate::limits::{ALLOWED_REGIONS_MAX, NAME_BYTES_MAX, PARTICIPANTS_MAX};
+use crate::limits::{
+    ALLOWED_REGIONS_MAX, CREATOR_BYTES_MAX, NAME_BYTES_MAX, PARTICIPANTS_MAX,
+    PASSWORD_HASH_BYTES_MAX,
+};
 use relay_proto::{Epoch, MeetingId, NodeId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::fmt;
+
+/// Who may publish by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MeetingKind {
+    /// Everybody.
+    #[default]
+    Meeting,
+    /// Panelists; attendees watch, chat and raise hands.
+    Webinar,
+}
+
+/// A salted hash of a meeting's password, as a PHC string. Never shown in logs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PasswordHash(pub String);
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
 
 /// What somebody wants when creating a meeting.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +46,14 @@ pub struct MeetingSpec {
     pub allowed_regions: BTreeSet<Region>,
     /// Participants at one time; 0 means [`PARTICIPANTS_MAX`].
     pub participants_max: u32,
+    /// Who may publish by default.
+    pub kind: MeetingKind,
+    /// Participants wait until a host admits them.
+    pub waiting_room: bool,
+    /// What a join has to prove knowledge of.
+    pub password: Option<PasswordHash>,
+    /// Who created it, as the issuer of API tokens knows them; empty for an operator's command line.
+    pub creator: String,
 }
 
 impl MeetingSpec {
@@ -29,6 +63,9 @@ impl MeetingSpec {
         check_len("meeting name", self.name.len(), NAME_BYTES_MAX)?;
         check_len("allowed regions", self.allowed_regions.len(), ALLOWED_REGIONS_MAX)?;
         check_len("participants limit", self.participants_max as usize, PARTICIPANTS_MAX as usize)?;
+        check_len("creator", self.creator.len(), CREATOR_BYTES_MAX)?;
+        let hash = self.password.as_ref().map_or(0, |hash| hash.0.len());
+        check_len("password hash", hash, PASSWORD_HASH_BYTES_MAX)?;
         match &self.origin_region {
             Some(r) if !self.allowed_regions.is_empty() && !self.allowed_regions.contains(r) => {
                 Err(ApplyError::RegionNotAllowed(r.clone()))
@@ -61,6 +98,16 @@ pub struct Meeting {
     pub participants_max: u32,
     /// It is over; nobody may join.
     pub ended: bool,
+    /// Who may publish by default.
+    pub kind: MeetingKind,
+    /// Participants wait until a host admits them.
+    pub waiting_room: bool,
+    /// A join needs a password.
+    pub has_password: bool,
+    /// Its hash, for those who asked for this meeting; those who watch all meetings are not told it.
+    pub password: Option<PasswordHash>,
+    /// Who created it; empty for an operator's command line.
+    pub creator: String,
 }
 
 impl Meeting {
@@ -77,6 +124,12 @@ impl Meeting {
     #[must_use]
     pub fn next_epoch(&self) -> Epoch {
         Epoch(self.epoch.0 + 2)
+    }
+
+    /// As watchers are told of it: without the password's hash.
+    #[must_use]
+    pub fn for_watchers(&self) -> Self {
+        Self { password: None, ..self.clone() }
     }
 
     /// Whether `node` is its origin or its standby.

@@ -39,6 +39,11 @@ impl State {
             allowed_regions: spec.allowed_regions.clone(),
             participants_max,
             ended: false,
+            kind: spec.kind,
+            waiting_room: spec.waiting_room,
+            has_password: spec.password.is_some(),
+            password: spec.password.clone(),
+            creator: spec.creator.clone(),
         };
         self.count_placed(placement.origin);
         if meeting.standby.is_none() {

@@ -17,7 +17,7 @@ mod rtt;
 mod state;
 
 pub use command::{ApplyError, Command, CommandKind, Reply, RequestId, Status};
-pub use meeting::{Meeting, MeetingSpec, Occupancy, OccupancyReport};
+pub use meeting::{Meeting, MeetingKind, MeetingSpec, Occupancy, OccupancyReport, PasswordHash};
 pub use node::{Load, Node, NodeRecord, NodeState, Role};
 pub use placement::{Candidate, Demand, Placement, RegionDemand, place};
 pub use region::{BadRegion, Region};

@@ -273,6 +273,18 @@ impl TopologyClient {
         meeting_of(self.call(Request::CreateMeeting { request: Self::request_id()?, spec }).await?)
     }
 
+    /// Create a meeting under a request id of the caller's own: asked again with it, the same meeting is the answer.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn create_meeting_once(
+        &self,
+        request: RequestId,
+        spec: MeetingSpec,
+    ) -> Result<Meeting, CallError> {
+        meeting_of(self.call(Request::CreateMeeting { request, spec }).await?)
+    }
+
     /// End a meeting.
     ///
     /// # Errors
@@ -290,6 +302,14 @@ impl TopologyClient {
             return Ok(known.clone());
         }
         meeting_of(self.call(Request::GetMeeting { meeting }).await?).map(Arc::new)
+    }
+
+    /// A meeting as the service has it, with what watchers are not told: the hash of its password.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn fetch_meeting(&self, meeting: MeetingId) -> Result<Meeting, CallError> {
+        meeting_of(self.call(Request::GetMeeting { meeting }).await?)
     }
 }
 

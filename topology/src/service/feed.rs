@@ -73,7 +73,9 @@ fn entry(state: &State, change: Change) -> Option<Entry> {
     match change {
         Change::Node(id) => state.node(id).map(|n| Entry::Node(Box::new(n.clone()))),
         Change::NodeGone(id) => Some(Entry::NodeGone(id)),
-        Change::Meeting(id) => state.meeting(id).map(|m| Entry::Meeting(Box::new(m.clone()))),
+        Change::Meeting(id) => {
+            state.meeting(id).map(|m| Entry::Meeting(Box::new(m.for_watchers())))
+        }
         Change::MeetingGone(id) => Some(Entry::MeetingGone(id)),
     }
 }
@@ -81,7 +83,7 @@ fn entry(state: &State, change: Change) -> Option<Entry> {
 fn snapshot_frames(cluster: u64, state: &State) -> Result<Vec<Vec<u8>>, FrameError> {
     let revision = state.revision();
     let nodes = state.nodes().map(|n| Entry::Node(Box::new(n.clone())));
-    let meetings = state.meetings().map(|m| Entry::Meeting(Box::new(m.clone())));
+    let meetings = state.meetings().map(|m| Entry::Meeting(Box::new(m.for_watchers())));
     let mut frames = vec![encode(&WatchItem::SnapshotBegin { cluster, revision })?];
     let mut part = Vec::with_capacity(SNAPSHOT_PART_ENTRIES);
     for entry in nodes.chain(meetings) {

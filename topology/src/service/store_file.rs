@@ -16,7 +16,7 @@ use std::path::Path;
 
 const SNAPSHOT_MAGIC: &[u8; 8] = b"SFUTOPOS";
 const LOG_MAGIC: &[u8; 8] = b"SFUTOPOL";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const SNAPSHOT_HEADER: usize = 8 + 4 + 4 + 8;
 pub(super) const LOG_HEADER: usize = 8 + 4 + 8;
 const RECORD_HEADER: usize = 4 + 4;

@@ -85,6 +85,40 @@ async fn a_goodbye_moves_meetings_at_once() {
 }
 
 #[tokio::test]
+async fn watchers_are_not_told_the_hash_of_a_password_and_those_who_ask_are() {
+    let c = Cluster::start().await;
+    let node = c.origin(1, "eu").await;
+    let hash = PasswordHash("$argon2id$secret".to_owned());
+    let spec = MeetingSpec {
+        password: Some(hash.clone()),
+        kind: MeetingKind::Webinar,
+        waiting_room: true,
+        creator: "ada".to_owned(),
+        ..near("eu")
+    };
+    let made = node.create_meeting(spec).await.unwrap();
+    assert!(!format!("{made:?}").contains("secret"));
+    let view = until(&node, |v| v.meeting(made.id).is_some()).await;
+    let seen = view.meeting(made.id).unwrap();
+    assert_eq!((seen.password.as_ref(), seen.has_password), (None, true));
+    assert_eq!((seen.kind, seen.waiting_room, &*seen.creator), (MeetingKind::Webinar, true, "ada"));
+    let late = c.client("node/us/9");
+    let view = until(&late, |v| v.meeting(made.id).is_some()).await;
+    assert_eq!(view.meeting(made.id).unwrap().password, None, "in a snapshot neither");
+    assert_eq!(node.fetch_meeting(made.id).await.unwrap().password, Some(hash));
+}
+
+#[tokio::test]
+async fn a_creation_asked_for_again_under_its_own_id_is_one_meeting() {
+    let c = Cluster::start().await;
+    let (node, other) = (c.origin(1, "eu").await, c.client("node/us/9"));
+    let id = TopologyClient::request_id().unwrap();
+    let first = node.create_meeting_once(id, near("eu")).await.unwrap();
+    let again = other.create_meeting_once(id, near("eu")).await.unwrap();
+    assert_eq!(first, again);
+}
+
+#[tokio::test]
 async fn the_standby_may_take_over_and_a_stranger_may_not() {
     let c = Cluster::start().await;
     let (_first, standby) = (c.origin(1, "eu").await, c.origin(2, "us").await);

@@ -1,60 +1,28 @@
-//! Join tokens: JWTs signed with Ed25519. Edges hold the public key only.
+//! Tokens: JWTs signed with Ed25519. Edges that only take joins hold the public key; those that serve the API, both.
+
+mod claims;
+
+pub use claims::{
+    API_AUDIENCE, AUDIENCE, ApiClaims, ApiGrants, Bearer, Claims, Grants, INVITE_AUDIENCE,
+    InviteClaims, InviteRole,
+};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use rand::TryRngCore;
+use rand::rngs::OsRng;
 use relay_proto::MeetingId;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Write as _;
 use std::time::Duration;
 
-/// The one audience that is accepted.
-pub const AUDIENCE: &str = "mesh-join";
-/// Longest token: a header of 30 bytes, claims of at most 600, a signature of 64, in base 64.
+/// Longest token: a header of 30 bytes, claims of at most 1,200 (128 of `sub`, 256 of name, escaped), a signature of 64, in
+/// base 64.
 pub const TOKEN_BYTES_MAX: usize = 2_048;
 /// Clocks of the issuer and an edge may differ by this much.
 const LEEWAY_S: u64 = 5;
-
-/// What a token allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Grants {
-    /// May send microphone, camera and screen.
-    #[serde(default)]
-    pub publish: bool,
-    /// May receive.
-    #[serde(default)]
-    pub subscribe: bool,
-    /// May chat.
-    #[serde(default)]
-    pub chat: bool,
-    /// May act as host.
-    #[serde(default)]
-    pub host: bool,
-}
-
-impl Grants {
-    /// A participant like any other.
-    pub const PARTICIPANT: Self = Self { publish: true, subscribe: true, chat: true, host: false };
-    /// An attendee of a webinar.
-    pub const ATTENDEE: Self = Self { publish: false, subscribe: true, chat: true, host: false };
-}
-
-/// What a token says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
-    /// For whom the token is: [`AUDIENCE`].
-    pub aud: String,
-    /// The meeting.
-    pub meeting: MeetingId,
-    /// Who, as the issuer knows them; empty for an invitation that many may use.
-    #[serde(default)]
-    pub sub: String,
-    /// Display name; wins over what the client says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// What it allows.
-    pub grants: Grants,
-    /// Seconds since 1970 at which it ends.
-    pub exp: u64,
-}
+/// Random bytes of a drawn `sub`: nobody guesses another's.
+const SUB_BYTES: usize = 16;
 
 /// Why a token is not accepted, or cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -123,16 +91,45 @@ impl Verifier {
         Ok(Self { key, validation })
     }
 
-    /// The claims of a good token.
+    /// The claims of a good join token.
     ///
     /// # Errors
     /// See [`TokenError`].
     pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+        // The audience is judged before the claims: a good token for something else is no nonsense.
+        let claims: serde_json::Value = self.decode(token, &self.validation)?;
+        serde_json::from_value(claims).map_err(|_| TokenError::Malformed)
+    }
+
+    /// The claims of a good token of any audience.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub fn verify_any(&self, token: &str) -> Result<Bearer, TokenError> {
+        let mut any = self.validation.clone();
+        any.set_audience(&[AUDIENCE, API_AUDIENCE, INVITE_AUDIENCE]);
+        let claims: serde_json::Value = self.decode(token, &any)?;
+        let audience = claims.get("aud").and_then(|aud| aud.as_str()).map(str::to_owned);
+        let bearer = match audience.as_deref() {
+            Some(AUDIENCE) => serde_json::from_value(claims).map(Bearer::Join),
+            Some(API_AUDIENCE) => serde_json::from_value(claims).map(Bearer::Api),
+            Some(INVITE_AUDIENCE) => serde_json::from_value(claims).map(Bearer::Invite),
+            // A list of audiences would be good for more than one thing.
+            _ => return Err(TokenError::Audience),
+        };
+        bearer.map_err(|_| TokenError::Malformed)
+    }
+
+    fn decode<T: DeserializeOwned + Clone>(
+        &self,
+        token: &str,
+        validation: &Validation,
+    ) -> Result<T, TokenError> {
         use jsonwebtoken::errors::ErrorKind;
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::TooLong);
         }
-        match jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation) {
+        match jsonwebtoken::decode::<T>(token, &self.key, validation) {
             Ok(data) => Ok(data.claims),
             Err(error) => Err(match error.kind() {
                 ErrorKind::ExpiredSignature => TokenError::Expired,
@@ -158,7 +155,7 @@ impl Issuer {
             .map_err(|e| TokenError::Key { what: "private token key", reason: e.to_string() })
     }
 
-    /// A token for a meeting, good from `now` (since 1970) for `lifetime`.
+    /// A join token for a meeting, good from `now` (since 1970) for `lifetime`, with a drawn `sub`.
     ///
     /// # Errors
     /// [`TokenError::Key`] when the key cannot sign.
@@ -171,19 +168,48 @@ impl Issuer {
         lifetime: Duration,
     ) -> Result<String, TokenError> {
         let exp = now.saturating_add(lifetime).as_secs();
-        let claims =
-            Claims { aud: AUDIENCE.to_owned(), meeting, sub: String::new(), name, grants, exp };
-        self.sign(&claims)
+        let sub = draw_sub()?;
+        let wait = false;
+        self.sign(&Claims { aud: AUDIENCE.to_owned(), meeting, sub, name, grants, wait, exp })
     }
 
-    /// A token with these claims.
+    /// A token with these claims: [`Claims`], [`ApiClaims`] or [`InviteClaims`].
     ///
     /// # Errors
     /// [`TokenError::Key`] when the key cannot sign.
-    pub fn sign(&self, claims: &Claims) -> Result<String, TokenError> {
+    pub fn sign(&self, claims: &impl Serialize) -> Result<String, TokenError> {
         jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &self.0)
             .map_err(|e| TokenError::Key { what: "private token key", reason: e.to_string() })
     }
+}
+
+/// A `sub` that nobody has.
+///
+/// # Errors
+/// [`TokenError::Key`] when there is no entropy.
+pub fn draw_sub() -> Result<String, TokenError> {
+    let mut bytes = [0; SUB_BYTES];
+    OsRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|e| TokenError::Key { what: "drawing a sub", reason: e.to_string() })?;
+    let mut sub = String::from("p-");
+    for byte in bytes {
+        // Writing into a string cannot fail.
+        let _ = write!(sub, "{byte:02x}");
+    }
+    Ok(sub)
+}
+
+/// Whether the two are halves of one key.
+///
+/// # Errors
+/// They are not, or a key cannot be used.
+pub fn check_pair(issuer: &Issuer, verifier: &Verifier) -> Result<(), TokenError> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let minute = Duration::from_secs(60);
+    let token =
+        issuer.issue(MeetingId(0), None, Grants::ATTENDEE, now.unwrap_or_default(), minute)?;
+    verifier.verify(&token).map(drop)
 }
 
 /// A fresh key pair: private (PKCS #8) and public (SubjectPublicKeyInfo) PEM.
@@ -254,11 +280,52 @@ mod tests {
             sub: String::new(),
             name: None,
             grants: Grants::PARTICIPANT,
+            wait: false,
             exp: NOW.as_secs(),
         };
         let foreign = issuer.sign(&claims).unwrap();
         assert!(matches!(verifier.verify(&foreign), Err(TokenError::Audience)));
         assert!(matches!(verifier.verify(&"x".repeat(3_000)), Err(TokenError::TooLong)));
+    }
+
+    #[test]
+    fn tokens_of_different_audiences_are_different_things() {
+        let (issuer, verifier) = pair();
+        let exp = NOW.as_secs();
+        let grants = ApiGrants { create: true, admin: false };
+        let api =
+            ApiClaims { aud: API_AUDIENCE.into(), sub: "ada".into(), name: None, grants, exp };
+        let invite = InviteClaims {
+            aud: INVITE_AUDIENCE.into(),
+            meeting: MeetingId(7),
+            role: InviteRole::Attendee,
+            sub: None,
+            name: None,
+            exp,
+        };
+        let (api_token, invite_token) = (issuer.sign(&api).unwrap(), issuer.sign(&invite).unwrap());
+        assert_eq!(verifier.verify_any(&api_token).unwrap(), Bearer::Api(api.clone()));
+        assert_eq!(verifier.verify_any(&invite_token).unwrap(), Bearer::Invite(invite));
+        assert!(matches!(verifier.verify_any(&issue(&issuer)).unwrap(), Bearer::Join(_)));
+        for token in [&api_token, &invite_token] {
+            assert!(matches!(verifier.verify(token), Err(TokenError::Audience)), "{token}");
+        }
+        let halves = [
+            serde_json::json!({ "aud": [AUDIENCE, API_AUDIENCE], "exp": exp }),
+            serde_json::json!({ "aud": API_AUDIENCE, "exp": exp }),
+            serde_json::json!({ "aud": "another", "exp": exp, "sub": "ada" }),
+        ];
+        for claims in halves {
+            assert!(verifier.verify_any(&issuer.sign(&claims).unwrap()).is_err(), "{claims}");
+        }
+    }
+
+    #[test]
+    fn every_join_token_has_a_sub_of_its_own() {
+        let (issuer, verifier) = pair();
+        let sub = || verifier.verify(&issue(&issuer)).unwrap().sub;
+        let (one, other) = (sub(), sub());
+        assert!(one.len() == 34 && one != other, "{one} {other}");
     }
 
     #[test]
