@@ -66,15 +66,6 @@ impl LogFile {
         Self::read(Builder::new().create(path).map_err(io::Error::other)?, fresh_id)
     }
 
-    /// The same over any bytes.
-    #[cfg(test)]
-    pub(super) fn over(
-        backend: impl redb::StorageBackend,
-        fresh_id: u64,
-    ) -> io::Result<(Self, u64, Content)> {
-        Self::read(Builder::new().create_with_backend(backend).map_err(io::Error::other)?, fresh_id)
-    }
-
     fn read(mut db: Database, fresh_id: u64) -> io::Result<(Self, u64, Content)> {
         // A file that was closed well is not verified by opening it.
         if !db.check_integrity().map_err(io::Error::other)? {

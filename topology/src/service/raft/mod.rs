@@ -19,9 +19,9 @@ mod profile;
 mod records;
 mod replica;
 mod serve;
-#[cfg(test)]
-mod sim;
 mod snapshot;
+#[cfg(test)]
+mod storage_tests;
 mod types;
 mod wire;
 
