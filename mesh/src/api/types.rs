@@ -5,7 +5,7 @@ use super::ice::IceServer;
 use super::limits::{NAME_CHARS_MAX, PAGE_DEFAULT, PASSWORD_CHARS_MAX};
 use super::problem::{Kind, Refused};
 use crate::token::InviteRole;
-use edge_sfu::signal::MemberJson;
+use edge_sfu::signal::{MemberJson, MemberRoleJson};
 use serde::{Deserialize, Serialize};
 use topology::limits::PARTICIPANTS_MAX;
 use topology::model::{Meeting, MeetingKind, MeetingSpec, PasswordHash, Region};
@@ -282,7 +282,8 @@ pub struct Participant {
 
 impl From<MemberJson> for Participant {
     fn from(m: MemberJson) -> Self {
-        let MemberJson { id, name, edge, mic_muted, camera_off, publisher, .. } = m;
+        let MemberJson { id, name, edge, mic_muted, camera_off, role, .. } = m;
+        let publisher = role != MemberRoleJson::Attendee;
         Self { id, name, edge, mic_muted, camera_off, publisher }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use api::check as check_api;
 pub use config::{ApiOptions, Identity, NodeOptions};
 pub use edge::run_edge;
 pub use origin::run_origin;
-pub use topo::{TopologyOptions, run_topology};
+pub use topo::{MemberOptions, TopologyOptions, run_topology};
 
 use rand::RngCore;
 use rand::TryRngCore;

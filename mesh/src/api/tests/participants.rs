@@ -1,12 +1,20 @@
 //! The roster, and leaving.
 
 use super::harness::World;
-use edge_sfu::signal::{MemberJson, ServerMessage};
+use edge_sfu::signal::{MemberJson, MemberRoleJson, ServerMessage};
 use serde_json::{Value, json};
 
 fn member(id: u32) -> MemberJson {
     let name = format!("member {id}");
-    MemberJson { id, name, edge: 2, mic_muted: id == 1, camera_off: false, publisher: true }
+    MemberJson {
+        id,
+        name,
+        edge: 2,
+        mic_muted: id == 1,
+        camera_off: false,
+        role: MemberRoleJson::Panelist,
+        hand: None,
+    }
 }
 
 #[tokio::test]
@@ -24,9 +32,10 @@ async fn the_roster_is_what_this_edge_tells_its_sockets() {
     let (socket, _queue) = world.sockets.open();
     world.sockets.joins(socket, claims.meeting, claims.sub);
     let put = [1, 2, 3].map(member).to_vec();
-    world
-        .sockets
-        .send(&[socket], &ServerMessage::Roster { seq: 3, snapshot: true, put, removed: vec![] });
+    world.sockets.send(
+        &[socket],
+        &ServerMessage::Roster { seq: 3, snapshot: true, put, removed: vec![], attendees: None },
+    );
     let shown: Value = world.get(&path, own).await.json();
     assert_eq!(
         (shown["total"].as_u64(), shown["participants"].as_array().unwrap().len()),
