@@ -21,7 +21,7 @@ fn too_long_frames_and_other_versions_are_refused() {
     let max = FRAME_BYTES_MAX;
     assert_eq!(body_length([0, 0, 0, 1, 2], max), Ok(1));
     assert_eq!(body_length([0, 0, 0, 1, 1], max), Err(FrameError::Version(1)));
-    assert!(matches!(body_length([255, 0, 0, 0, 1], max), Err(FrameError::TooLong { .. })));
+    assert!(matches!(body_length([255, 0, 0, 0, 2], max), Err(FrameError::TooLong { .. })));
     assert!(matches!(decode::<Request>(&[10, 0]), Err(FrameError::Body(_))), "bytes left over");
 }
 
