@@ -57,7 +57,6 @@ struct Banner {
     nodes: Vec<NodeInfo>,
     control: String,
     topology: Vec<SocketAddr>,
-    voters: Vec<NodeInfo>,
     trust_domain: String,
     state_dir: PathBuf,
     media_ip: IpAddr,
