@@ -2,6 +2,7 @@
 
 use super::problem::{KindPage, PROBLEM_JSON, Problem};
 use super::{join, meetings, participants};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -124,7 +125,32 @@ struct Api;
 #[must_use]
 pub fn openapi_json() -> String {
     // It is made of constants; a test parses it.
-    Api::openapi().to_pretty_json().unwrap_or_default() + "\n"
+    let mut document = serde_json::to_value(Api::openapi()).unwrap_or_default();
+    describe_in_place(&mut document);
+    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+}
+
+/// A field's description is written beside the schema it refers to, in an `allOf` whose other part says "an object" whatever
+/// the schema is; nothing but an object would fit both. The description goes into the schema.
+fn describe_in_place(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(describe_in_place),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(describe_in_place);
+            if let Some(Value::Array(parts)) = fields.get("allOf")
+                && let [Value::Object(schema), Value::Object(note)] = &parts[..]
+                && note.keys().all(|key| key == "type" || key == "description")
+            {
+                let mut whole = schema.clone();
+                if let Some(description) = note.get("description") {
+                    whole.insert("description".to_owned(), description.clone());
+                }
+                fields.remove("allOf");
+                fields.extend(whole);
+            }
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]
