@@ -128,12 +128,12 @@ pub(super) fn key_of(headers: &HeaderMap) -> Result<Option<String>, Refused> {
     let text = first.to_str().unwrap_or_default();
     // The draft writes it as a quoted string, most clients write it bare.
     let key = text.strip_prefix('"').and_then(|k| k.strip_suffix('"')).unwrap_or(text);
-    let clean = key.bytes().all(|b| b.is_ascii_graphic());
+    let clean = key.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
     if given.next().is_some() || key.is_empty() || key.len() > KEY_BYTES_MAX || !clean {
         return Err(Refused::new(
             Kind::Malformed,
             format!(
-                "Idempotency-Key: give one, of 1 to {KEY_BYTES_MAX} printable ASCII characters without spaces"
+                "Idempotency-Key: give one, of 1 to {KEY_BYTES_MAX} printable ASCII characters without spaces and quotes"
             ),
         ));
     }

@@ -74,7 +74,7 @@ pub(super) fn person(who: &Who) -> Result<&ApiClaims, Refused> {
 #[utoipa::path(post, path = "/api/v1/meetings", tag = "meetings", operation_id = "createMeeting",
     request_body = NewMeeting,
     params(("Idempotency-Key" = Option<String>, Header, nullable = false,
-        description = "Names this creation, such as a UUID", pattern = "^[!#-~]{1,128}$")),
+        description = "Names this creation, such as a UUID", pattern = "^(\"[!#-~]{1,128}\"|[!#-~]{1,128})$")),
     responses(
         (status = 201, description = "Created", body = Created, headers(
             ("Location" = String, description = "The meeting"),
