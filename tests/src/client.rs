@@ -122,7 +122,7 @@ pub struct Client {
     pub sent: Option<std::collections::VecDeque<Vec<u8>>>,
     /// Its edge's ICE user name.
     pub edge_ufrag: String,
-    pc: RTCPeerConnection,
+    pub(crate) pc: RTCPeerConnection,
     socket: Socket,
     addr: SocketAddr,
     senders: Vec<RTCRtpSenderId>,
@@ -440,20 +440,6 @@ impl Client {
         }
         if let Some(error) = failed {
             self.error(format!("not sent: {error}"));
-        }
-    }
-
-    /// Asks for a key frame of every picture it receives, `times` times over.
-    pub fn ask_for_key_frames(&mut self, times: usize) {
-        let pictures = self.record.slots.iter().filter(|(_, slot)| !slot.audio);
-        let pictures: Vec<u32> = pictures.map(|(ssrc, _)| *ssrc).collect();
-        let receiver = self.pc.get_receivers().next();
-        let Some(mut receiver) = receiver.and_then(|id| self.pc.rtp_receiver(id)) else { return };
-        for _ in 0..times {
-            for media_ssrc in &pictures {
-                let pli = PictureLossIndication { sender_ssrc: 1, media_ssrc: *media_ssrc };
-                let _ = receiver.write_rtcp(Instant::now(), vec![Box::new(pli)]);
-            }
         }
     }
 

@@ -1,5 +1,6 @@
-//! Lets key-frame requests reach the participant: `rtc` keeps RTCP to itself unless somebody marks it.
+//! Key-frame requests: they reach the participant (`rtc` keeps RTCP to itself unless somebody marks it), and it makes some.
 
+use crate::client::Client;
 use rtc::interceptor::{Attribute, Interceptor, Packet, StreamInfo, TaggedPacket};
 use rtc::rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
@@ -7,6 +8,22 @@ use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 use std::collections::VecDeque;
 use std::time::Instant;
+
+impl Client {
+    /// Asks for a key frame of every picture it receives, `times` times over.
+    pub fn ask_for_key_frames(&mut self, times: usize) {
+        let pictures = self.record.slots.iter().filter(|(_, slot)| !slot.audio);
+        let pictures: Vec<u32> = pictures.map(|(ssrc, _)| *ssrc).collect();
+        let receiver = self.pc.get_receivers().next();
+        let Some(mut receiver) = receiver.and_then(|id| self.pc.rtp_receiver(id)) else { return };
+        for _ in 0..times {
+            for media_ssrc in &pictures {
+                let pli = PictureLossIndication { sender_ssrc: 1, media_ssrc: *media_ssrc };
+                let _ = receiver.write_rtcp(Instant::now(), vec![Box::new(pli)]);
+            }
+        }
+    }
+}
 
 /// Where it stands in the chain: after everything that reads RTCP.
 pub const SLOT: usize = 14_000;

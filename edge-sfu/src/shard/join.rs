@@ -3,7 +3,7 @@
 use super::command::{complaint, refusal};
 use super::io::EdgeIo;
 use super::limits::{MEETINGS_MAX, WAITING_MAX};
-use super::meeting::{EdgeMeeting, floor_message};
+use super::meeting::EdgeMeeting;
 use super::peers::Entry;
 use super::sink::Note;
 use super::{EdgeCommand, EdgeOutput, EdgeShard, Join, SocketId, new_hub};
@@ -14,7 +14,6 @@ use crate::signal::{
 };
 use relay_proto::control::{Member, RosterChange};
 use relay_proto::limits::NAME_CHARS_MAX;
-use relay_proto::roles::MemberRole;
 use relay_proto::{Now, Outbox, ParticipantId, TrackId, TrackKind};
 use sfu_core::hub::ViewerSlot;
 use std::time::Duration;
@@ -154,23 +153,10 @@ impl EdgeShard {
             return;
         }
         let port = meeting.hub.add_peer(now, peer_key, participant, &viewer_slots(&peer));
-        let member = Member {
-            id: participant,
-            name: display_name(&join.name),
-            edge: self.config.node,
-            mic_muted: !has_source(&answer, TrackKind::Mic),
-            camera_off: !has_source(&answer, TrackKind::Camera),
-            role,
-            owner: join.owner,
-            identity: join.identity,
-            hand: 0,
-        };
+        let member = member(participant, &join, &answer);
         meeting.local.insert(participant, member.clone());
         meeting.sockets.insert(participant, join.socket);
-        let (floor, roster) = (floor_message(meeting.hub.floor()), meeting.roster.message());
-        let settings = meeting.settings_message();
-        let knocking = (role == MemberRole::Host).then(|| meeting.knocking_message());
-        let history = meeting.chat.message();
+        let greeting = meeting.greeting(role);
         let entry = Entry::new(peer, key, port, participant, &join);
         self.peers.insert(entry);
         self.publish_sources(now, peer_key, &answer);
@@ -185,8 +171,7 @@ impl EdgeShard {
             sdp: answer.sdp,
             slots: answer.slots,
         };
-        let first = [joined, roster, floor, settings];
-        for message in first.into_iter().chain(knocking).chain(history) {
+        for message in std::iter::once(joined).chain(greeting) {
             out.events.push(EdgeOutput::Send { socket: join.socket, message: Box::new(message) });
         }
         self.request_change(now, key, RosterChange::Put(member));
@@ -430,6 +415,21 @@ impl EdgeShard {
             }
         }
         self.notes = notes;
+    }
+}
+
+/// What the roster says of somebody who enters.
+fn member(id: ParticipantId, join: &Join, answer: &Answer) -> Member {
+    Member {
+        id,
+        name: display_name(&join.name),
+        edge: id.node(),
+        mic_muted: !has_source(answer, TrackKind::Mic),
+        camera_off: !has_source(answer, TrackKind::Camera),
+        role: join.role(),
+        owner: join.owner,
+        identity: join.identity,
+        hand: 0,
     }
 }
 

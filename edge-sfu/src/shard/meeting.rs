@@ -7,7 +7,7 @@ use super::roster::Roster;
 use super::uplink::Uplink;
 use crate::signal::{ErrorCode, ServerMessage, SlotState};
 use relay_proto::control::{Floor, Member};
-use relay_proto::roles::Settings;
+use relay_proto::roles::{MemberRole, Settings};
 use relay_proto::{Encoding, Epoch, MeetingId, ParticipantId};
 use sfu_core::hub::Hub;
 use sfu_core::meetings::Meeting;
@@ -75,6 +75,17 @@ impl EdgeMeeting {
     pub(super) fn is_open(&self, now: Instant) -> bool {
         let waited = self.held_until.is_some_and(|until| until <= now);
         self.uplink.placement.is_some() && (self.informed || waited)
+    }
+
+    /// What a client is told after the answer to its join.
+    pub(super) fn greeting(&mut self, role: MemberRole) -> Vec<ServerMessage> {
+        let floor = floor_message(self.hub.floor());
+        let mut greeting = vec![self.roster.message(), floor, self.settings_message()];
+        if role == MemberRole::Host {
+            greeting.push(self.knocking_message());
+        }
+        greeting.extend(self.chat.message());
+        greeting
     }
 
     /// Says something to every participant here.

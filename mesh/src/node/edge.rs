@@ -76,9 +76,8 @@ pub async fn run_edge(options: NodeOptions, mut stop: watch::Receiver<bool>) -> 
     tracing::info!(node = %options.node, http = %http.addr(), media = %record.media, relay = %shard.relay_addr, "edge started");
 
     let followed: Followed = Arc::default();
-    let outputs = shard.take_outputs();
     let pump = tokio::spawn(pump(
-        outputs,
+        shard.take_outputs(),
         sockets,
         topology.clone(),
         shard.commands.clone(),
