@@ -1,6 +1,8 @@
 //! Which ports are free, and who has those that are not.
 
 use anyhow::{Context, bail};
+use rand::TryRngCore;
+use rand::rngs::OsRng;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -38,11 +40,22 @@ pub(crate) fn free_tcp(count: usize) -> anyhow::Result<Vec<u16>> {
     Ok(held.iter().filter_map(|l| l.local_addr().ok()).map(|a| a.port()).collect())
 }
 
+/// UDP ports are taken from below those that the kernel gives to whoever asks for any: between choosing one and its use, the
+/// hundred sockets of a starting mesh, or a browser's, would now and then get it.
+const UDP_PORTS: std::ops::Range<u16> = 20_000..32_000;
+/// A port of the range is tried so often; with a thousand of them in use one of these is free but for one time in 10^60.
+const UDP_TRIES: usize = 60;
+
 /// Free UDP ports, all different.
 pub(crate) fn free_udp(count: usize) -> anyhow::Result<Vec<u16>> {
-    let held: Result<Vec<_>, _> =
-        (0..count).map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))).collect();
-    let held = held.context("no free UDP port")?;
+    let mut held = Vec::new();
+    for _ in 0..count {
+        let free = (0..UDP_TRIES).find_map(|_| {
+            let drawn = OsRng.try_next_u32().ok()? % u32::from(UDP_PORTS.end - UDP_PORTS.start);
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, UDP_PORTS.start + drawn as u16)).ok()
+        });
+        held.push(free.with_context(|| format!("no free UDP port in {UDP_PORTS:?}"))?);
+    }
     Ok(held.iter().filter_map(|s| s.local_addr().ok()).map(|a| a.port()).collect())
 }
 
