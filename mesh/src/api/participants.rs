@@ -70,6 +70,10 @@ pub(super) async fn leave(
     if claims.meeting != id {
         return Err(Refused::no_meeting());
     }
+    if claims.sub.is_empty() {
+        let detail = "this token is a link's, which many use, and names nobody: leave on the socket you joined with";
+        return Err(Refused::new(Kind::Forbidden, detail));
+    }
     if state.config.sockets.leave(id, &claims.sub) == 0 {
         return Err(elsewhere(
             &state,

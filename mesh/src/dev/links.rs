@@ -1,7 +1,7 @@
 //! Meeting links: a region's page, the meeting, and a token in the fragment, which browsers do not send.
 
 use super::record::{MeetingLinks, RegionUrl};
-use crate::token::{Grants, Issuer};
+use crate::token::{AUDIENCE, Claims, Grants, Issuer};
 use relay_proto::MeetingId;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// How long a token of a link is good, unless told otherwise.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(12 * 3_600);
 
-/// A token, now.
+/// A token, now, for a link that many may use: it names nobody, or a role given to one of them would be everybody's.
 pub(crate) fn token(
     key: &Path,
     meeting: MeetingId,
@@ -17,8 +17,8 @@ pub(crate) fn token(
     grants: Grants,
     lifetime: Duration,
 ) -> anyhow::Result<String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    Ok(issuer(key)?.issue(meeting, name, grants, now, lifetime)?)
+    let (aud, sub, exp) = (AUDIENCE.to_owned(), String::new(), expiry(lifetime)?);
+    Ok(issuer(key)?.sign(&Claims { aud, meeting, sub, name, grants, wait: false, exp })?)
 }
 
 /// Who signs with the private key in this file.
