@@ -56,7 +56,8 @@ pub struct NodeInfo {
 struct Banner {
     nodes: Vec<NodeInfo>,
     control: String,
-    topology: SocketAddr,
+    topology: Vec<SocketAddr>,
+    voters: Vec<NodeInfo>,
     trust_domain: String,
     state_dir: PathBuf,
     media_ip: IpAddr,
@@ -146,7 +147,7 @@ impl Mesh {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let file = |name: &str| banner.state_dir.join(name);
         let issuer = Issuer::from_pem(&std::fs::read(file("token.key"))?)?;
-        let config = operator(&banner, vec![banner.topology])?;
+        let config = operator(&banner, banner.topology.clone())?;
         let topology = runtime.block_on(async { TopologyClient::connect(config) })?;
         Ok(Self {
             child,

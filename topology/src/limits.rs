@@ -88,6 +88,43 @@ pub const CONNECTIONS_MAX: usize = 8_192;
 /// Requests in flight on one connection.
 pub const STREAMS_PER_CONNECTION: u32 = 64;
 
+/// Bytes of one entry of Raft's log, checksum included: the largest command, and 1 KiB for the rest.
+pub const RAFT_RECORD_BYTES_MAX: usize = RECORD_BYTES_MAX + 1_024;
+
+/// Entries in one append request.
+pub const RAFT_ENTRIES_PER_RPC: u64 = 64;
+
+/// Longest frame between members: 64 entries x 257 KiB = 16 MiB, and room for the rest.
+pub const RAFT_FRAME_BYTES_MAX: usize = 17 * 1024 * 1024;
+
+/// Entries after which the log is folded into a snapshot: at 160 B each 3 MB, 40 s of the busiest service.
+pub const RAFT_SNAPSHOT_AFTER: u64 = 20_000;
+
+/// Entries that stay behind a snapshot for members that are a little late: 20 s of the busiest service.
+pub const RAFT_LOG_KEPT: u64 = 10_000;
+
+/// Exchanges in flight on a connection between members: forwarded requests of a member's clients, mostly.
+pub const RAFT_STREAMS_PER_CONNECTION: u32 = 1_024;
+
+/// Members of one service, learners included: 5 voters, and a learner in every other region.
+pub const MEMBERS_MAX: usize = 64;
+
+/// A member that does not lead tries to reach the leader for this long before it says "unavailable": an election on a WAN
+/// takes up to 3.5 s, and a client waits 4 s for the answer to a heartbeat.
+pub const LEADER_WAIT: Duration = Duration::from_millis(3_000);
+
+/// A member that was taken in must have the log within this time, or it stays a learner.
+pub const CATCH_UP_LIMIT: Duration = Duration::from_secs(30);
+
+/// A lost connection to another member is made again after this long.
+pub const PEER_REDIAL: Duration = Duration::from_millis(100);
+
+/// With several addresses a client gives up on one after this long: a handshake needs a round trip, 300 ms at most.
+pub const CONNECT_TIMEOUT_EACH: Duration = Duration::from_millis(1_500);
+
+/// With several addresses a client leaves a member whose watch is silent for this long: two keep-alives and a half.
+pub const WATCH_SILENCE_EACH: Duration = Duration::from_millis(2_500);
+
 /// A node says that it lives this often.
 pub const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Four heartbeats missed.
@@ -117,4 +154,8 @@ const _: () =
     assert!(RELAY_ADDRESSES_MAX * 20 + 2 * URL_BYTES_MAX + NAME_BYTES_MAX + 132 <= ENTRY_BYTES_MAX);
 const _: () =
     assert!(ALLOWED_REGIONS_MAX * (REGION_BYTES_MAX + 1) + NAME_BYTES_MAX + 80 <= ENTRY_BYTES_MAX);
+const _: () = assert!(
+    RAFT_ENTRIES_PER_RPC as usize * RAFT_RECORD_BYTES_MAX + 65_536 <= RAFT_FRAME_BYTES_MAX
+);
+const _: () = assert!(LEADER_WAIT.as_millis() < WATCH_SILENCE_MAX.as_millis());
 const _: () = assert!(SUSPECT_AFTER.as_millis() < DOWN_AFTER.as_millis());

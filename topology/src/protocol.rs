@@ -19,6 +19,7 @@ use crate::model::{
 use relay_proto::{Epoch, MeetingId, NodeId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 
 /// Names the protocol in the TLS handshake.
 pub const ALPN: &[u8] = b"topology/1";
@@ -104,6 +105,39 @@ pub enum Request {
     Status,
     /// Everybody: all nodes and meetings, and what changes.
     Watch,
+    /// Operators: the service's own members. -> [`Reply::Members`]
+    Members(MembersRequest),
+}
+
+/// What operators ask of a replicated service about its own members. Each is safe to repeat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MembersRequest {
+    /// How the member that is asked sees them.
+    Status,
+    /// Found a cluster of the member that is asked and these, all of which must be empty.
+    Init {
+        /// Where the others are.
+        others: Vec<SocketAddr>,
+    },
+    /// Take in one more, which must be empty or have been taken in already.
+    Join {
+        /// Where it is.
+        address: SocketAddr,
+        /// It shall count for majorities, not only learn.
+        voter: bool,
+    },
+    /// Take one out, for good.
+    Remove {
+        /// Its name, or its id in hexadecimal.
+        member: String,
+    },
+    /// Another one shall lead.
+    Transfer {
+        /// Its name, or its id in hexadecimal.
+        to: String,
+    },
+    /// The member that is asked shall fold its log into a snapshot.
+    Snapshot,
 }
 
 /// The answer.
@@ -129,6 +163,12 @@ pub enum Refusal {
     /// The service cannot write its state or is stopping.
     #[error("the topology service is unavailable: ask again in a second")]
     Unavailable,
+    /// The service is one process.
+    #[error("this topology service runs with --single: it has no other members")]
+    NotReplicated,
+    /// A change of the service's members was not made.
+    #[error("{0}")]
+    Members(String),
 }
 
 /// One message of a watch stream.

@@ -202,7 +202,7 @@ async fn status(at: &AtArgs) -> anyhow::Result<()> {
         "{:26} {:>4} {:>8}  {:8}  {:28}  {}",
         "node", "id", "pid", "role", "url", "state"
     ));
-    for node in &record.nodes {
+    for node in record.nodes.iter().chain(&record.voters) {
         let pid = node.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         let (plan, url) = (&node.plan, &node.url);
         say(&format!(

@@ -10,6 +10,7 @@ mod node;
 mod operator;
 mod signals;
 mod token;
+mod topology;
 
 pub(crate) use signals::Signals;
 
@@ -31,8 +32,8 @@ enum Command {
     Edge(node::NodeArgs),
     /// Run an origin: it orders and elects for meetings
     Origin(node::NodeArgs),
-    /// Run the topology service: it places meetings and knows all nodes
-    Topology(node::TopologyArgs),
+    /// Run the topology service, which places meetings and knows all nodes, or look after its members
+    Topology(Box<topology::TopologyArgs>),
     /// Run a whole mesh on this machine, or look after the one that runs
     Dev(dev::DevArgs),
     /// Check a configuration file and show what is in force, and where from
@@ -70,7 +71,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<()> {
     match cli.command {
         Command::Edge(args) => node::run(RoleName::Edge, &args, inner),
         Command::Origin(args) => node::run(RoleName::Origin, &args, inner),
-        Command::Topology(args) => node::run_topology(&args, inner),
+        Command::Topology(args) => topology::run(*args, inner),
         Command::Dev(args) => dev::run(args),
         Command::Check(args) => check::run(&args, inner),
         Command::Meeting(args) => meeting::run(args),

@@ -1,7 +1,7 @@
-//! `mesh edge`, `mesh origin`, `mesh topology`.
+//! `mesh edge`, `mesh origin`.
 
 use super::{Signals, logs, runtime};
-use crate::config::{File, NodeFlags, RoleName, TopologyFlags, settle_node, settle_topology};
+use crate::config::{File, NodeFlags, RoleName, settle_node};
 use crate::node;
 use anyhow::bail;
 use clap::{ArgMatches, Args};
@@ -21,21 +21,6 @@ pub(super) struct NodeArgs {
     die_with: Option<u32>,
 }
 
-/// Arguments of a topology service.
-#[derive(Args, Debug)]
-pub(super) struct TopologyArgs {
-    /// TOML file; flags and MESH_* variables win over it
-    #[arg(long, env = "MESH_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// One process instead of a Raft group (there is no other mode yet)
-    #[arg(long)]
-    single: bool,
-    #[command(flatten)]
-    flags: TopologyFlags,
-    #[arg(long, hide = true, value_name = "PID")]
-    die_with: Option<u32>,
-}
-
 pub(super) fn run(role: RoleName, args: &NodeArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     die_with(args.die_with)?;
     let file = args.config.as_deref().map(File::read).transpose()?;
@@ -50,22 +35,8 @@ pub(super) fn run(role: RoleName, args: &NodeArgs, matches: &ArgMatches) -> anyh
     })
 }
 
-pub(super) fn run_topology(args: &TopologyArgs, matches: &ArgMatches) -> anyhow::Result<()> {
-    die_with(args.die_with)?;
-    if !args.single && args.config.is_none() {
-        bail!("say --single: a topology service of several members is not there yet");
-    }
-    let file = args.config.as_deref().map(File::read).transpose()?;
-    let (options, log, _) = settle_topology(&args.flags, matches, file.as_ref())?;
-    logs::start(&log)?;
-    runtime()?.block_on(async {
-        let stop = Signals::new()?.stop();
-        node::run_topology(options, stop).await
-    })
-}
-
 /// Has the kernel end this process with its parent, also when that is killed.
-fn die_with(parent: Option<u32>) -> anyhow::Result<()> {
+pub(super) fn die_with(parent: Option<u32>) -> anyhow::Result<()> {
     let Some(parent) = parent else { return Ok(()) };
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let now = getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());

@@ -23,7 +23,7 @@ pub(super) struct OperatorArgs {
     /// State directory of the `mesh dev`
     #[arg(long, env = "MESH_DEV_STATE_DIR", default_value = ".dev", value_name = "DIR")]
     pub(super) state_dir: PathBuf,
-    /// Topology service
+    /// Topology service; several members separated by commas
     #[arg(long, env = "MESH_TOPOLOGY", value_name = "IP:PORT", value_delimiter = ',',
           requires_all = ["cert", "key", "ca", "trust_domain"])]
     topology: Option<Vec<SocketAddr>>,
@@ -52,12 +52,30 @@ pub(super) struct Operator {
 }
 
 impl OperatorArgs {
+    fn config(&self) -> anyhow::Result<(ClientConfig, Option<PathBuf>)> {
+        match (&self.topology, self.dev) {
+            (Some(addrs), false) => Ok((self.told(addrs)?, None)),
+            _ => found(&self.state_dir),
+        }
+    }
+
+    /// Where the topology is.
+    pub(super) fn topology_addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
+        Ok(self.config()?.0.addrs)
+    }
+
+    /// A client that may not be connected yet, of all addresses or of the first one. Needs a tokio runtime.
+    pub(super) fn client(&self, first_only: bool) -> anyhow::Result<TopologyClient> {
+        let (mut config, _) = self.config()?;
+        if first_only {
+            config.addrs.truncate(1);
+        }
+        Ok(TopologyClient::connect(config)?)
+    }
+
     /// Connects. Needs a tokio runtime.
     pub(super) async fn connect(&self) -> anyhow::Result<Operator> {
-        let (config, dev_key) = match (&self.topology, self.dev) {
-            (Some(addrs), false) => (self.told(addrs)?, None),
-            _ => found(&self.state_dir)?,
-        };
+        let (config, dev_key) = self.config()?;
         let client = TopologyClient::connect(config)?;
         client.live(LIVE_LIMIT).await?;
         Ok(Operator { client, token_key: self.token_private_key.clone().or(dev_key) })
@@ -80,7 +98,7 @@ fn found(dir: &Path) -> anyhow::Result<(ClientConfig, Option<PathBuf>)> {
     let at = Layout::of(&record.state_dir);
     let identity = load_identity(&at.cert(OPERATOR), &at.key(OPERATOR), &at.ca())?;
     let config =
-        ClientConfig { addrs: vec![record.topology], identity, trust_domain: record.trust_domain };
+        ClientConfig { addrs: record.topology, identity, trust_domain: record.trust_domain };
     Ok((config, Some(at.token_key())))
 }
 

@@ -52,6 +52,12 @@ settings! {
     listen: SocketAddr,
     /// Where a topology service keeps its state.
     state_dir: PathBuf,
+    /// A topology service of one process.
+    single: bool,
+    /// Where clients and members reach a member of a group.
+    advertise: SocketAddr,
+    /// Timing of a group: lan or wan.
+    profile: String,
     /// Certificate chain.
     cert: PathBuf,
     /// Its key.

@@ -94,6 +94,18 @@ pub(crate) struct TopologyFlags {
     /// Directory of its state
     #[arg(long, env = "MESH_STATE_DIR", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+    /// One process instead of a member of a Raft group
+    #[arg(long)]
+    pub(crate) single: bool,
+    /// Region of this member of a group
+    #[arg(long, env = "MESH_REGION")]
+    pub(crate) region: Option<String>,
+    /// Address under which clients and other members reach it [default: --listen]
+    #[arg(long, env = "MESH_ADVERTISE", value_name = "IP:PORT")]
+    pub(crate) advertise: Option<SocketAddr>,
+    /// Timing of the group: lan (one site) or wan (several regions)
+    #[arg(long, env = "MESH_PROFILE", value_name = "lan|wan")]
+    pub(crate) profile: Option<String>,
     #[command(flatten)]
     pub(crate) identity: IdentityFlags,
     #[command(flatten)]

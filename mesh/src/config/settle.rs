@@ -3,7 +3,7 @@
 use super::file::{File, FileSettings};
 use super::flags::{IdentityFlags, LogFlags, NodeFlags, TopologyFlags};
 use super::{LogFormat, RoleName, default_route_ip};
-use crate::node::{Identity, NodeOptions, TopologyOptions};
+use crate::node::{Identity, MemberOptions, NodeOptions, TopologyOptions};
 use anyhow::{Context, bail};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
@@ -14,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use topology::model::Region;
+use topology::service::Profile;
 
 /// Participants of an edge, links of an origin, unless told otherwise.
 const CAPACITY_DEFAULT: u32 = 1_000;
@@ -339,6 +340,34 @@ pub(crate) fn settle_topology(
     let identity = p.identity(&flags.identity)?;
     let state_dir = p.path("state_dir", flags.state_dir.clone(), |s| &s.state_dir);
     let state_dir = p.required("state_dir", state_dir)?;
+    let single = p.optional("single", flags.single.then_some(true), |s| &s.single, shown);
+    let member = if single == Some(true) { None } else { Some(p.member(flags, listen)?) };
     let logs = p.logs(&flags.logs);
-    Ok((TopologyOptions { listen, identity, state_dir }, logs, p.rows))
+    Ok((TopologyOptions { listen, identity, state_dir, member }, logs, p.rows))
+}
+
+impl Picker<'_> {
+    /// What a member of a group has beyond a single process.
+    fn member(
+        &mut self,
+        flags: &TopologyFlags,
+        listen: SocketAddr,
+    ) -> anyhow::Result<MemberOptions> {
+        let region = self.optional("region", flags.region.clone(), |s| &s.region, String::clone);
+        let region = self
+            .required("region", region)
+            .context("a member of a group stands in a region; a service of one process needs --single")?;
+        if let Err(problem) = Region::new(&region) {
+            return Err(self.wrong("region", |s| &s.region, problem));
+        }
+        let told = || SocketAddr::new(told(listen), listen.port());
+        let advertise =
+            self.or_default("advertise", flags.advertise, |s| &s.advertise, shown, told);
+        let wan = || Profile::default().to_string();
+        let profile =
+            self.or_default("profile", flags.profile.clone(), |s| &s.profile, String::clone, wan);
+        let profile =
+            profile.parse().map_err(|problem| self.wrong("profile", |s| &s.profile, problem))?;
+        Ok(MemberOptions { region, advertise, profile })
+    }
 }

@@ -10,11 +10,10 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use topology::service::Profile;
 
 /// The cluster of every `mesh dev`.
 pub(crate) const TRUST_DOMAIN: &str = "mesh.dev";
-/// The name of the topology service and of its files.
-pub(crate) const TOPOLOGY: &str = "topology";
 /// The name of the operator's files.
 pub(crate) const OPERATOR: &str = "operator";
 /// Participants or links of a node: as much as a laptop carries.
@@ -24,10 +23,8 @@ const CAPACITY: u32 = 250;
 #[derive(Serialize)]
 struct ChildFile {
     role: RoleName,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    listen: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state_dir: Option<PathBuf>,
+    #[serde(flatten)]
+    voter: Option<VoterLines>,
     #[serde(flatten)]
     node: Option<NodeLines>,
     trust_domain: &'static str,
@@ -38,6 +35,14 @@ struct ChildFile {
     log_level: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     via: BTreeMap<String, SocketAddr>,
+}
+
+#[derive(Serialize)]
+struct VoterLines {
+    listen: SocketAddr,
+    state_dir: PathBuf,
+    region: String,
+    profile: String,
 }
 
 #[derive(Serialize)]
@@ -57,36 +62,48 @@ struct NodeLines {
     wall_skew_ms: i64,
 }
 
-/// Writes what all share, and what the topology and the operator have.
-pub(crate) fn write_shared(
-    at: &Layout,
-    options: &DevOptions,
-    topology: SocketAddr,
-) -> anyhow::Result<Ca> {
+/// Writes what all share, and what the operator has.
+pub(crate) fn write_shared(at: &Layout) -> anyhow::Result<Ca> {
     let (ca, pem) = Ca::generate()?;
     write_secret(&at.ca(), &pem.cert)?;
     write_secret(&at.file("ca.key"), &pem.key)?;
     let (private, public) = token::generate_keys()?;
     write_secret(&at.token_key(), &private)?;
     write_secret(&at.token_public(), &public)?;
-    for (name, path) in [(TOPOLOGY, "topology/single"), (OPERATOR, "operator/dev")] {
-        let pem = ca.issue(name, &format!("spiffe://{TRUST_DOMAIN}/{path}"))?;
-        write_pem(&at.cert(name), &at.key(name), &pem)?;
-    }
+    let pem = ca.issue(OPERATOR, &format!("spiffe://{TRUST_DOMAIN}/operator/dev"))?;
+    write_pem(&at.cert(OPERATOR), &at.key(OPERATOR), &pem)?;
+    Ok(ca)
+}
+
+/// Writes certificate, key and file of a member of the topology service. Its timing is that of a wide-area network, though
+/// the members reach each other directly: a laptop that is busy starting a mesh must not hold elections.
+pub(crate) fn write_voter(
+    plan: &NodePlan,
+    at: &Layout,
+    ca: &Ca,
+    options: &DevOptions,
+) -> anyhow::Result<()> {
+    let name = &plan.name;
+    let pem = ca.issue(name, &format!("spiffe://{TRUST_DOMAIN}/topology/{name}"))?;
+    write_pem(&at.cert(name), &at.key(name), &pem)?;
+    let voter = VoterLines {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, plan.port)),
+        state_dir: at.topology().join(name),
+        region: plan.region.clone(),
+        profile: Profile::Wan.to_string(),
+    };
     let file = ChildFile {
         role: RoleName::Topology,
-        listen: Some(topology),
-        state_dir: Some(at.topology()),
+        voter: Some(voter),
         node: None,
         trust_domain: TRUST_DOMAIN,
-        cert: at.cert(TOPOLOGY),
-        key: at.key(TOPOLOGY),
+        cert: at.cert(name),
+        key: at.key(name),
         ca: at.ca(),
         log_level: options.log_level.clone(),
         via: BTreeMap::new(),
     };
-    write_secret(&at.config(TOPOLOGY), &toml::to_string(&file)?)?;
-    Ok(ca)
+    write_secret(&at.config(name), &toml::to_string(&file)?)
 }
 
 /// What a node's file says beside its plan.
@@ -94,7 +111,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) at: &'a Layout,
     pub(crate) ca: &'a Ca,
     pub(crate) options: &'a DevOptions,
-    pub(crate) topology: SocketAddr,
+    pub(crate) topology: Vec<SocketAddr>,
     pub(crate) media_ip: IpAddr,
     pub(crate) via: BTreeMap<String, SocketAddr>,
 }
@@ -118,15 +135,14 @@ pub(crate) fn write_node(plan: &NodePlan, with: Surroundings<'_>) -> anyhow::Res
         media_ip: with.media_ip,
         relay: SocketAddr::new(local, 0),
         relay_ip: local,
-        topology: vec![with.topology],
+        topology: with.topology,
         token_key: at.token_public(),
         capacity: CAPACITY,
         wall_skew_ms: skew.map_or(0, |(_, ms)| *ms),
     };
     let file = ChildFile {
         role: plan.role,
-        listen: None,
-        state_dir: None,
+        voter: None,
         node: Some(node),
         trust_domain: TRUST_DOMAIN,
         cert: at.cert(&plan.name),
@@ -138,7 +154,11 @@ pub(crate) fn write_node(plan: &NodePlan, with: Surroundings<'_>) -> anyhow::Res
     write_secret(&at.config(&plan.name), &toml::to_string(&file)?)
 }
 
-/// Where a browser on this machine finds a node: `localhost` is a secure context.
+/// Where a browser on this machine finds a node: `localhost` is a secure context. A member of the topology service has no
+/// HTTP.
 pub(crate) fn url(plan: &NodePlan) -> String {
-    format!("http://localhost:{}", plan.port)
+    match plan.role {
+        RoleName::Topology => format!("udp://127.0.0.1:{}", plan.port),
+        RoleName::Edge | RoleName::Origin => format!("http://localhost:{}", plan.port),
+    }
 }

@@ -10,6 +10,8 @@ pub(crate) const SPARES: u32 = 8;
 const ORIGIN_PORTS: u16 = 20;
 /// The region that has a second edge, when it is there.
 const TWO_EDGES: &str = "eu-west-1";
+/// Members of the topology service.
+const VOTERS: usize = 3;
 /// Regions at most: with the spares all node numbers stay far below the limit of fronts.
 pub(crate) const REGIONS_MAX: usize = 12;
 
@@ -24,21 +26,22 @@ pub(crate) struct NodePlan {
     pub(crate) role: RoleName,
     /// Where it stands, as the emulated network sees it.
     pub(crate) region: String,
-    /// Its HTTP port.
+    /// Its HTTP port; the UDP port of a member of the topology service.
     pub(crate) port: u16,
 }
 
-impl NodePlan {
-    /// The topology service, which is no node but is killed and started like one.
-    pub(crate) fn topology() -> Self {
-        Self {
-            id: NodeId::NONE,
-            name: super::files::TOPOLOGY.to_owned(),
-            role: RoleName::Topology,
-            region: String::new(),
-            port: 0,
-        }
-    }
+/// The members of the topology service: one in each of the first three regions. A majority of two is both of them, so two
+/// regions have one member, too.
+pub(crate) fn voters(regions: &[String]) -> Vec<NodePlan> {
+    let count = if regions.len() < VOTERS { 1 } else { VOTERS };
+    let voter = |region: &String| NodePlan {
+        id: NodeId::NONE,
+        name: format!("{region}-topology-1"),
+        role: RoleName::Topology,
+        region: region.clone(),
+        port: 0,
+    };
+    regions.iter().take(count).map(voter).collect()
 }
 
 /// The nodes of a mesh over these regions: an edge and an origin each, a second edge in one. With a base of 0 the ports
@@ -115,6 +118,15 @@ mod tests {
             (7, "ap-southeast-1-origin-1", 8_102),
         ];
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn three_regions_have_a_voter_each_and_two_have_one_for_both() {
+        let names = |of: &[&str]| -> Vec<String> {
+            voters(&regions(of)).into_iter().map(|v| v.name).collect()
+        };
+        assert_eq!(names(&["a", "b", "c", "d"]), ["a-topology-1", "b-topology-1", "c-topology-1"]);
+        assert_eq!(names(&["a", "b"]), ["a-topology-1"]);
     }
 
     #[test]

@@ -38,10 +38,12 @@ pub(crate) fn free_tcp(count: usize) -> anyhow::Result<Vec<u16>> {
     Ok(held.iter().filter_map(|l| l.local_addr().ok()).map(|a| a.port()).collect())
 }
 
-/// A free UDP address.
-pub(crate) fn free_udp() -> anyhow::Result<SocketAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("no free UDP port")?;
-    Ok(socket.local_addr()?)
+/// Free UDP ports, all different.
+pub(crate) fn free_udp(count: usize) -> anyhow::Result<Vec<u16>> {
+    let held: Result<Vec<_>, _> =
+        (0..count).map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))).collect();
+    let held = held.context("no free UDP port")?;
+    Ok(held.iter().filter_map(|s| s.local_addr().ok()).map(|a| a.port()).collect())
 }
 
 /// Whether some process has bound a port, as far as the kernel tells.

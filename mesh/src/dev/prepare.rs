@@ -3,14 +3,14 @@
 use super::DevOptions;
 use super::files::{self, Surroundings};
 use super::fronts::Fronts;
-use super::layout::{NodePlan, REGIONS_MAX, SPARES, layout, one_more};
+use super::layout::{NodePlan, REGIONS_MAX, SPARES, layout, one_more, voters};
 use super::pki::Ca;
 use super::ports;
 use super::state::{Layout, StateDir};
 use super::wan::{WanProxy, default_matrix};
 use crate::config::{default_route_ip, nearest};
 use anyhow::{Context, bail};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use topology::model::Region;
 
 /// What is ready before anything runs.
@@ -19,7 +19,8 @@ pub(crate) struct Prepared {
     pub(crate) state: StateDir,
     pub(crate) fronts: Fronts,
     pub(crate) plans: Vec<NodePlan>,
-    pub(crate) topology: SocketAddr,
+    /// The members of the topology service.
+    pub(crate) voters: Vec<NodePlan>,
     pub(crate) media_ip: IpAddr,
     ca: Ca,
     first_spare: u32,
@@ -33,15 +34,20 @@ impl Prepared {
         check_names(&options, &plans)?;
         let state = StateDir::take(&options.state_dir)?;
         choose_ports(&mut plans, options.http_base)?;
-        let topology = ports::free_udp()?;
-        let ca = files::write_shared(&state.at, &options, topology)?;
+        let mut voters = voters(&options.regions);
+        let free = ports::free_udp(voters.len())?;
+        voters.iter_mut().zip(free).for_each(|(voter, port)| voter.port = port);
+        let ca = files::write_shared(&state.at)?;
+        for voter in &voters {
+            files::write_voter(voter, &state.at, &ca, &options)?;
+        }
         let matrix = default_matrix().context("round-trip times")?;
         let proxy = WanProxy::start(matrix, !options.wan).context("wide-area network emulation")?;
         let fronts = Fronts::new(proxy, options.wan, &options.regions);
         let first_spare = plans.len() as u32 + 1;
         let media_ip = default_route_ip();
         let mut prepared =
-            Self { options, state, fronts, plans, topology, media_ip, ca, first_spare };
+            Self { options, state, fronts, plans, voters, media_ip, ca, first_spare };
         for plan in prepared.plans.clone() {
             prepared.write(&plan)?;
         }
@@ -52,6 +58,18 @@ impl Prepared {
         &self.state.at
     }
 
+    /// The members of the topology service, that of `region` first.
+    pub(crate) fn topology_of(&self, region: &str) -> Vec<SocketAddr> {
+        let mut near: Vec<&NodePlan> = self.voters.iter().collect();
+        near.sort_by_key(|voter| voter.region != region);
+        near.iter().map(|v| SocketAddr::from((Ipv4Addr::LOCALHOST, v.port))).collect()
+    }
+
+    /// The plan of a process.
+    pub(crate) fn plan(&self, name: &str) -> Option<&NodePlan> {
+        self.plans.iter().chain(&self.voters).find(|p| p.name == name)
+    }
+
     fn write(&mut self, plan: &NodePlan) -> anyhow::Result<()> {
         let spares = self.first_spare..self.first_spare + SPARES;
         let via = self.fronts.via(plan.id, &plan.region, &self.plans, spares)?;
@@ -59,7 +77,7 @@ impl Prepared {
             at: &self.state.at,
             ca: &self.ca,
             options: &self.options,
-            topology: self.topology,
+            topology: self.topology_of(&plan.region),
             media_ip: self.media_ip,
             via,
         };

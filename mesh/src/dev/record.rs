@@ -23,16 +23,16 @@ pub(crate) struct DevRecord {
     pub(crate) wan: Vec<RoundTrip>,
     /// The supervisor's own API.
     pub(crate) control: String,
-    /// The topology service.
-    pub(crate) topology: SocketAddr,
+    /// Addresses of the members of the topology service.
+    pub(crate) topology: Vec<SocketAddr>,
+    /// Those members.
+    pub(crate) voters: Vec<NodeStatus>,
     /// The cluster.
     pub(crate) trust_domain: String,
     /// Where everything lies.
     pub(crate) state_dir: PathBuf,
     /// The supervisor.
     pub(crate) pid: u32,
-    /// The topology service's process.
-    pub(crate) topology_pid: u32,
     /// Address of media that browsers are told.
     pub(crate) media_ip: std::net::IpAddr,
 }

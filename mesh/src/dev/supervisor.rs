@@ -2,7 +2,7 @@
 
 use super::child::{Child, ChildEvent, Start};
 use super::control::{self, Answer, Order, Refused};
-use super::files::{OPERATOR, TOPOLOGY, TRUST_DOMAIN, url};
+use super::files::{OPERATOR, TRUST_DOMAIN, url};
 use super::http::Http;
 use super::layout::NodePlan;
 use super::links::{self, LIFETIME};
@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use topology::model::MeetingSpec;
+use topology::protocol::{MembersRequest, Request};
 use topology::service::{ClientConfig, TopologyClient, load_identity};
 
 /// Children that are not ready by then will hardly be.
@@ -94,8 +95,11 @@ pub(crate) async fn run(options: DevOptions) -> anyhow::Result<()> {
 impl Dev {
     async fn live(&mut self, mut orders: mpsc::Receiver<Order>) -> anyhow::Result<()> {
         let deadline = Instant::now() + START_LIMIT;
-        self.start(TOPOLOGY, "topology")?;
+        for voter in self.prepared.voters.clone() {
+            self.start(&voter.name, voter.role.as_str())?;
+        }
         self.until_ready(deadline).await?;
+        self.found_cluster().await?;
         for plan in self.prepared.plans.clone() {
             self.start(&plan.name, plan.role.as_str())?;
         }
@@ -143,18 +147,18 @@ impl Dev {
     /// Tells when a child is ready.
     fn ask_until_ready(&self, name: &str, pid: u32) {
         let (name, events, http) = (name.to_owned(), self.event_sender.clone(), self.http.clone());
-        let port = self.prepared.plans.iter().find(|p| p.name == name).map(|p| p.port);
-        let topology = self.prepared.topology.port();
+        let Some(plan) = self.prepared.plan(&name) else { return };
+        let (role, port) = (plan.role, plan.port);
         let process = format!("/proc/{pid}");
         tokio::spawn(async move {
             // A child that has ended will not be ready; the number may be another's by now, but then an answer is, too.
             while std::path::Path::new(&process).exists() && !events.is_closed() {
-                let ready = match port {
-                    Some(port) => {
+                let ready = match role {
+                    RoleName::Topology => ports::is_bound(ports::Protocol::Udp, port),
+                    RoleName::Edge | RoleName::Origin => {
                         let answer = http.get(&format!("http://127.0.0.1:{port}/readyz")).await;
                         answer.is_ok_and(|(status, _)| status.is_success())
                     }
-                    None => ports::is_bound(ports::Protocol::Udp, topology),
                 };
                 if ready {
                     let _ = events.send(ChildEvent::Ready(name));
@@ -223,9 +227,17 @@ impl Dev {
     fn client(&self) -> anyhow::Result<TopologyClient> {
         let at = self.prepared.at();
         let identity = load_identity(&at.cert(OPERATOR), &at.key(OPERATOR), &at.ca())?;
-        let addrs = vec![self.prepared.topology];
+        let addrs = self.prepared.topology_of("");
         let config = ClientConfig { addrs, identity, trust_domain: TRUST_DOMAIN.to_owned() };
         Ok(TopologyClient::connect(config)?)
+    }
+
+    /// Makes one cluster of the members of the topology service.
+    async fn found_cluster(&self) -> anyhow::Result<()> {
+        let others = self.prepared.topology_of("").split_off(1);
+        let request = Request::Members(MembersRequest::Init { others });
+        let founded = self.client()?.call_within(request, START_LIMIT).await;
+        founded.map(drop).context("cannot found the topology service's cluster")
     }
 
     async fn first_meeting(&self, topology: &TopologyClient) -> anyhow::Result<MeetingLinks> {
@@ -317,13 +329,8 @@ impl Dev {
     }
 
     fn restart(&mut self, name: &str) -> anyhow::Result<()> {
-        let role = self
-            .prepared
-            .plans
-            .iter()
-            .find(|p| p.name == name)
-            .map_or("topology", |p| p.role.as_str());
-        self.start(name, role)
+        let role = self.prepared.plan(name).map_or(RoleName::Topology, |p| p.role);
+        self.start(name, role.as_str())
     }
 
     fn on_order(&mut self, order: Order) {
@@ -380,13 +387,14 @@ impl Dev {
     fn answer(&self, name: &str, waiting: Vec<Answer>) {
         let _ = self.record().write(self.prepared.at());
         for answer in waiting {
-            let plan = self.prepared.plans.iter().find(|p| p.name == name).cloned();
-            let _ = answer.send(Ok(self.status(&plan.unwrap_or_else(NodePlan::topology))));
+            let known = self.prepared.plan(name).map(|plan| self.status(plan));
+            let _ = answer.send(known.ok_or_else(|| Refused(format!("{name} is not known"))));
         }
     }
 
     fn names(&self) -> String {
-        let names: Vec<_> = self.prepared.plans.iter().map(|p| p.name.as_str()).collect();
+        let all = self.prepared.plans.iter().chain(&self.prepared.voters);
+        let names: Vec<_> = all.map(|p| p.name.as_str()).collect();
         format!("the nodes are {}", names.join(", "))
     }
 
@@ -397,7 +405,10 @@ impl Dev {
             pid: member.and_then(|m| m.child.as_ref()).map(|c| c.pid),
             state: member.map_or("planned", |m| m.state.as_str()).to_owned(),
             url: url(plan),
-            metrics: format!("{}/metrics", url(plan)),
+            metrics: match plan.role {
+                RoleName::Topology => String::new(),
+                RoleName::Edge | RoleName::Origin => format!("{}/metrics", url(plan)),
+            },
             log: at.log(&plan.name),
             config: at.config(&plan.name),
             plan: plan.clone(),
@@ -406,7 +417,6 @@ impl Dev {
 
     fn record(&self) -> DevRecord {
         let regions = self.regions();
-        let topology = self.members.get(TOPOLOGY).and_then(|m| m.child.as_ref());
         DevRecord {
             client: regions.first().map(|r| r.url.clone()).unwrap_or_default(),
             regions,
@@ -414,19 +424,19 @@ impl Dev {
             nodes: self.prepared.plans.iter().map(|p| self.status(p)).collect(),
             wan: self.prepared.fronts.round_trips(),
             control: self.control.clone(),
-            topology: self.prepared.topology,
+            topology: self.prepared.topology_of(""),
+            voters: self.prepared.voters.iter().map(|v| self.status(v)).collect(),
             trust_domain: TRUST_DOMAIN.to_owned(),
             state_dir: self.prepared.at().dir().to_owned(),
             pid: std::process::id(),
-            topology_pid: topology.map_or(0, |c| c.pid),
             media_ip: self.prepared.media_ip,
         }
     }
 
     /// Ends all children: nodes first, so that they can say goodbye to the topology.
     async fn stop(&mut self) {
-        let nodes = |name: &str| name != TOPOLOGY;
-        self.end(nodes, NODES_GRACE).await;
+        let voters: Vec<String> = self.prepared.voters.iter().map(|v| v.name.clone()).collect();
+        self.end(|name| !voters.iter().any(|v| v == name), NODES_GRACE).await;
         self.end(|_| true, TOPOLOGY_GRACE).await;
         let _ = std::fs::remove_file(self.prepared.at().record());
     }

@@ -12,7 +12,7 @@ mod web;
 pub use config::{Identity, NodeOptions};
 pub use edge::run_edge;
 pub use origin::run_origin;
-pub use topo::{TopologyOptions, run_topology};
+pub use topo::{MemberOptions, TopologyOptions, run_topology};
 
 use rand::RngCore;
 use rand::TryRngCore;

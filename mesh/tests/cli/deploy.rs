@@ -18,7 +18,7 @@ fn etc_mesh() -> tempfile::TempDir {
         &["ca"],
         &["node", "--node", "1", "--region", "eu-west-1"],
         &["node", "--node", "101", "--region", "eu-west-1"],
-        &["topology"],
+        &["topology", "--name", "t1"],
         &["token-keys"],
     ];
     for words in certs {

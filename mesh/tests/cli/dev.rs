@@ -1,4 +1,4 @@
-//! `mesh dev`, whole: supervisor, topology, four edges, three origins.
+//! `mesh dev`, whole: supervisor, three topology members, four edges, three origins.
 
 use super::harness::{Dev, failure, http, lives, mesh, one_line_failure, send, stdout, until};
 use rustix::process::Signal;
@@ -105,6 +105,41 @@ fn the_death_of_a_node_is_reported_and_it_can_be_started_again() {
 }
 
 #[test]
+fn a_mesh_whose_leading_topology_member_is_killed_goes_on_and_takes_it_back() {
+    let dev = Dev::start(&[]);
+    let status = |dev: &Dev| -> Value {
+        let told = stdout(&mut dev.beside(&["topology", "status", "--json"]));
+        serde_json::from_str(&told).unwrap()
+    };
+    let before = status(&dev);
+    let members = before["members"].as_array().unwrap();
+    assert_eq!(members.iter().filter(|m| m["voter"] == true).count(), 3, "{before}");
+    let leader = members.iter().find(|m| m["leads"] == true).unwrap()["name"].as_str().unwrap();
+    stdout(&mut dev.beside(&["dev", "kill", leader]));
+
+    let killed = Instant::now();
+    let create = ["meeting", "create", "--json", "--name", "after"];
+    let made: Value = serde_json::from_str(&stdout(&mut dev.beside(&create))).unwrap();
+    println!("a meeting was created {:?} after the leader was killed", killed.elapsed());
+    let id = made["meeting"].as_str().unwrap();
+    let after = status(&dev);
+    assert_ne!(after["leader"], before["leader"], "{after}");
+    for node in dev.record["nodes"].as_array().unwrap() {
+        let url = node["url"].as_str().unwrap();
+        assert_eq!(http("GET", &format!("{url}/readyz"), "", "").0, 200, "{url}");
+    }
+
+    stdout(&mut dev.beside(&["dev", "start", leader]));
+    let moved = ["topology", "transfer", leader, "--json"];
+    let moved: Value = until("it leads again", || {
+        let output = dev.beside(&moved).output().unwrap();
+        serde_json::from_slice(&output.stdout).ok()
+    });
+    assert_eq!(moved["leader"], before["leader"], "{moved}");
+    assert!(stdout(&mut dev.beside(&["meeting", "list"])).contains(id));
+}
+
+#[test]
 fn an_edge_is_added_while_it_runs() {
     let dev = Dev::start(&["--regions", "us-east-1,eu-west-1"]);
     let added = stdout(&mut dev.beside(&["dev", "add-edge", "--region", "us-east-1"]));
@@ -118,7 +153,7 @@ fn an_edge_is_added_while_it_runs() {
 fn an_interrupt_ends_all_processes_in_time() {
     let mut dev = Dev::start(&[]);
     let pids = dev.pids();
-    assert_eq!(pids.len(), 8);
+    assert_eq!(pids.len(), 10);
     assert!(pids.iter().all(|pid| lives(*pid)));
     let before = Instant::now();
     dev.signal(Signal::INT);

@@ -113,9 +113,8 @@ impl Dev {
 
     /// All child processes, the topology's included.
     pub(crate) fn pids(&self) -> Vec<u64> {
-        let nodes =
-            self.record["nodes"].as_array().unwrap().iter().map(|n| n["pid"].as_u64().unwrap());
-        nodes.chain([self.record["topologyPid"].as_u64().unwrap()]).collect()
+        let all = ["nodes", "voters"].into_iter().flat_map(|k| self.record[k].as_array().unwrap());
+        all.map(|n| n["pid"].as_u64().unwrap()).collect()
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
@@ -126,8 +125,8 @@ impl Dev {
     pub(crate) fn node(&self, name: &str) -> Value {
         let status = stdout(&mut self.beside(&["dev", "status", "--json"]));
         let status: Value = serde_json::from_str(&status).unwrap();
-        let nodes = status["nodes"].as_array().unwrap();
-        nodes.iter().find(|n| n["name"] == name).unwrap().clone()
+        let mut nodes = ["nodes", "voters"].into_iter().flat_map(|k| status[k].as_array().unwrap());
+        nodes.find(|n| n["name"] == name).unwrap().clone()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Load, Meeting, MeetingSpec, Node, NodeRecord, NodeState, OccupancyReport, Region, RttTable,
+    ServiceStatus,
 };
 use relay_proto::{Epoch, MeetingId, NodeId};
 use serde::{Deserialize, Serialize};
@@ -114,6 +115,8 @@ pub enum Reply {
         /// Waiting.
         waiting: u32,
     },
+    /// The service's own members. Never the answer to a command.
+    Members(Box<ServiceStatus>),
 }
 
 /// Numbers about the whole.

@@ -47,7 +47,7 @@ fn node_may(who: &Identity, request: &Request, state: &State) -> bool {
             let gives = m.origin == *me && *to != Some(*me);
             takes || gives
         }),
-        Request::Forget { .. } => false,
+        Request::Forget { .. } | Request::Members(_) => false,
     }
 }
 
@@ -65,5 +65,6 @@ fn name_of(request: &Request) -> &'static str {
         Request::Forget { .. } => "forget nodes",
         Request::Status => "read the status",
         Request::Watch => "watch",
+        Request::Members(_) => "change the service's members",
     }
 }

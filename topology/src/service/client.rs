@@ -8,7 +8,8 @@ use super::session::{self, SessionError, exchange};
 use super::tls::{TlsError, client_config};
 use super::view::TopologyView;
 use crate::limits::{
-    CALL_TIMEOUT, CONNECT_TIMEOUT, RECONNECT_MAX, RECONNECT_MIN, REQUEST_BYTES_MAX,
+    CALL_TIMEOUT, CONNECT_TIMEOUT, CONNECT_TIMEOUT_EACH, RECONNECT_MAX, RECONNECT_MIN,
+    REQUEST_BYTES_MAX, WATCH_SILENCE_EACH, WATCH_SILENCE_MAX,
 };
 use crate::model::{Load, Meeting, MeetingSpec, Node, NodeRecord, Reply, RequestId};
 use crate::protocol::{FrameError, HEADER_BYTES, Refusal, Request, Response, encode};
@@ -24,7 +25,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 /// What a client needs to know.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// Where the service may be; tried in turn. All IPv4 or all IPv6.
+    /// Where the service may be: its members, the nearest first; tried in turn. All IPv4 or all IPv6.
     pub addrs: Vec<SocketAddr>,
     /// A node's or an operator's certificate.
     pub identity: TlsIdentity,
@@ -301,6 +302,20 @@ fn meeting_of(reply: Reply) -> Result<Meeting, CallError> {
 }
 
 impl Shared {
+    /// There is another member to go to.
+    fn has_others(&self) -> bool {
+        self.addrs.len() > 1
+    }
+
+    fn connect_timeout(&self) -> Duration {
+        if self.has_others() { CONNECT_TIMEOUT_EACH } else { CONNECT_TIMEOUT }
+    }
+
+    /// A watch that says nothing for this long is dead.
+    pub(super) fn silence_max(&self) -> Duration {
+        if self.has_others() { WATCH_SILENCE_EACH } else { WATCH_SILENCE_MAX }
+    }
+
     fn note(&self, error: &SessionError) {
         self.last_error.send_replace(error.to_string());
     }
@@ -341,7 +356,8 @@ async fn connect_once(
     useful: &AtomicBool,
 ) -> Result<(), SessionError> {
     // The name is not checked (the SPIFFE URI is), but TLS wants one.
-    let connection = timeout(CONNECT_TIMEOUT, endpoint.connect(address, "topology")?).await??;
+    let connecting = endpoint.connect(address, "topology")?;
+    let connection = timeout(shared.connect_timeout(), connecting).await??;
     shared.connection.send_replace(Some(connection.clone()));
     let outcome =
         session::run(shared, &connection, useful).await.map_err(|e| reason(&connection, e));

@@ -1,29 +1,32 @@
 //! One client's connection to the service.
 
 use super::Identity;
-use super::core::{CoreMessage, Subscription};
+use super::backend::Backend;
+use super::core::Subscription;
 use super::frames::{ReceiveError, receive};
+use super::raft;
+use super::tls::{peer_certificate, protocol_of};
 use crate::limits::WATCH_SILENCE_MAX;
 use crate::limits::{
     CALL_TIMEOUT, CONNECT_TIMEOUT, FRAME_BYTES_MAX, REQUEST_BYTES_MAX, WATCH_KEEP_ALIVE,
 };
-use crate::protocol::{Refusal, Request, Response, WatchItem, encode};
+use crate::protocol::{Refusal, Request, WatchItem, encode};
 use quinn::{Connection, Incoming, SendStream, VarInt};
-use rustls::pki_types::CertificateDer;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// The certificate is the CA's but names nobody of this cluster.
 const CLOSE_IDENTITY: VarInt = VarInt::from_u32(1);
 /// The service stops.
 pub(super) const CLOSE_STOPPING: VarInt = VarInt::from_u32(2);
+/// This member was cut off from the others: another one may know more.
+const CLOSE_NOT_CURRENT: VarInt = VarInt::from_u32(3);
 
 /// Serve one connection until it ends.
 pub(super) async fn serve_connection(
     incoming: Incoming,
     trust_domain: std::sync::Arc<str>,
-    core: mpsc::Sender<CoreMessage>,
+    backend: Backend,
 ) {
     let remote = incoming.remote_address();
     let connection = match timeout(CONNECT_TIMEOUT, incoming).await {
@@ -39,12 +42,26 @@ pub(super) async fn serve_connection(
         }
     };
     tracing::debug!(%remote, %who, "connected");
+    if protocol_of(&connection).as_deref() == Some(raft::ALPN) {
+        return match (who, backend) {
+            (Identity::Topology(name), Backend::Member(replica)) => {
+                raft::serve_member(connection, name, replica).await;
+            }
+            (who, _) => {
+                tracing::warn!(%remote, %who, "not a member of the topology service");
+                connection.close(CLOSE_IDENTITY, b"not a member of the topology service");
+            }
+        };
+    }
     // At most STREAMS_PER_CONNECTION at a time: the transport counts them.
     while let Ok((send, recv)) = connection.accept_bi().await {
-        let (who, core) = (who.clone(), core.clone());
+        let (who, backend, connection) = (who.clone(), backend.clone(), connection.clone());
         tokio::spawn(async move {
-            if let Err(error) = serve_stream(send, recv, who, core).await {
+            if let Err(error) = serve_stream(send, recv, who, &backend).await {
                 tracing::debug!(%remote, %error, "stream ended");
+                if matches!(error, StreamError::NotCurrent) {
+                    connection.close(CLOSE_NOT_CURRENT, error.to_string().as_bytes());
+                }
             }
         });
     }
@@ -52,25 +69,22 @@ pub(super) async fn serve_connection(
 }
 
 fn identity(connection: &Connection, trust_domain: &str) -> Result<Identity, String> {
-    let chain = connection
-        .peer_identity()
-        .and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
-    let cert = chain.as_ref().and_then(|c| c.first()).ok_or("no certificate")?;
-    Identity::of_certificate(cert, trust_domain).map_err(|e| e.to_string())
+    let cert = peer_certificate(connection).ok_or("no certificate")?;
+    Identity::of_certificate(&cert, trust_domain).map_err(|e| e.to_string())
 }
 
 async fn serve_stream(
     mut send: SendStream,
     mut recv: quinn::RecvStream,
     who: Identity,
-    core: mpsc::Sender<CoreMessage>,
+    backend: &Backend,
 ) -> Result<(), StreamError> {
     let request = timeout(CALL_TIMEOUT, receive::<Request>(&mut recv, REQUEST_BYTES_MAX)).await;
     let response = match request.map_err(|_| StreamError::Slow)? {
         Ok(Request::Watch) if matches!(who, Identity::Node { .. } | Identity::Operator(_)) => {
-            return watch(send, core).await;
+            return watch(send, backend).await;
         }
-        Ok(request) => ask(who, request, &core).await,
+        Ok(request) => backend.ask(who, request).await,
         Err(ReceiveError::Frame(error)) => Err(Refusal::Malformed(error.to_string())),
         Err(ReceiveError::Stream(error)) => return Err(StreamError::Read(error)),
     };
@@ -78,31 +92,41 @@ async fn serve_stream(
     send.finish().map_err(|_| StreamError::Closed)
 }
 
-async fn ask(who: Identity, request: Request, core: &mpsc::Sender<CoreMessage>) -> Response {
-    let (reply, answer) = oneshot::channel();
-    let message = CoreMessage::Request(who, Box::new(request), reply);
-    core.send(message).await.map_err(|_| Refusal::Unavailable)?;
-    answer.await.unwrap_or(Err(Refusal::Unavailable))
-}
-
 /// Snapshot, then updates; a new snapshot when this watcher fell behind.
-async fn watch(mut send: SendStream, core: mpsc::Sender<CoreMessage>) -> Result<(), StreamError> {
+async fn watch(mut send: SendStream, backend: &Backend) -> Result<(), StreamError> {
     loop {
-        let (reply, answer) = oneshot::channel();
-        core.send(CoreMessage::Subscribe(reply)).await.map_err(|_| StreamError::Closed)?;
-        let subscription = answer.await.map_err(|_| StreamError::Closed)?;
+        let subscription = tokio::select! {
+            found = first_place(backend) => found?,
+            _ = send.stopped() => return Err(StreamError::Closed),
+        };
         for frame in subscription.snapshot.iter() {
             write(&mut send, frame).await?;
         }
-        follow(&mut send, subscription).await?;
+        follow(&mut send, subscription, backend).await?;
         tracing::debug!("a watcher fell behind, it gets a new snapshot");
     }
 }
 
+/// A place in the feed of a service that is up to date. One that is not says nothing: the watcher tries another when it
+/// has waited long enough, and may meanwhile ask what does not need a leader.
+async fn first_place(backend: &Backend) -> Result<Subscription, StreamError> {
+    while !backend.is_current() {
+        sleep(WATCH_KEEP_ALIVE / 4).await;
+    }
+    backend.subscribe().await.ok_or(StreamError::Closed)
+}
+
 /// Updates until the watcher has fallen behind.
-async fn follow(send: &mut SendStream, mut subscription: Subscription) -> Result<(), StreamError> {
+async fn follow(
+    send: &mut SendStream,
+    mut subscription: Subscription,
+    backend: &Backend,
+) -> Result<(), StreamError> {
     let mut revision = subscription.revision;
     loop {
+        if !backend.is_current() {
+            return Err(StreamError::NotCurrent);
+        }
         match timeout(WATCH_KEEP_ALIVE, subscription.updates.recv()).await {
             Ok(Ok(update)) => {
                 revision = update.revision;
@@ -110,8 +134,8 @@ async fn follow(send: &mut SendStream, mut subscription: Subscription) -> Result
                     write(send, frame).await?;
                 }
             }
-            Ok(Err(RecvError::Lagged(_))) => return Ok(()),
-            Ok(Err(RecvError::Closed)) => return Err(StreamError::Closed),
+            // Closed: the state was replaced as a whole, or the service stops; the next subscription tells.
+            Ok(Err(RecvError::Lagged(_) | RecvError::Closed)) => return Ok(()),
             Err(_) => write(send, &encode(&WatchItem::KeepAlive { revision })?).await?,
         }
     }
@@ -131,6 +155,8 @@ enum StreamError {
     Slow,
     #[error("closed")]
     Closed,
+    #[error("this member of the topology service hears no leader: try another")]
+    NotCurrent,
     #[error(transparent)]
     Read(quinn::ReadExactError),
     #[error(transparent)]

@@ -4,8 +4,9 @@
 //! answers and publishes: nobody ever sees what a power cut could take back.
 
 use super::authorise::authorise;
-use super::detector::Detector;
+use super::detector::{Detector, Settling};
 use super::feed::{Feed, Frames, Update};
+use super::interpret::{Wish, beat, interpret, unix_ms, wanted_rtt};
 use super::random::{random_u64, random_u128};
 use super::store::{Store, StoreError};
 use super::{Identity, ServiceError};
@@ -16,11 +17,8 @@ use crate::model::{
 };
 use crate::protocol::{Refusal, Request, Response};
 use relay_proto::{MeetingId, NodeId};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc, oneshot};
-
-/// A node's load is written down anew this often while meetings are placed on it: until then they count as pending.
-const PENDING_SETTLES: Duration = Duration::from_secs(5);
 
 /// What connections ask the core.
 pub(super) enum CoreMessage {
@@ -49,8 +47,7 @@ pub(super) struct Core {
     subscribers: Vec<oneshot::Sender<Subscription>>,
     /// This turn's commands must survive before they are answered.
     sync: bool,
-    last_settled: Instant,
-    settle: bool,
+    settling: Settling,
 }
 
 impl Core {
@@ -65,8 +62,7 @@ impl Core {
             answers: Vec::new(),
             subscribers: Vec::new(),
             sync: false,
-            last_settled: Instant::now(),
-            settle: false,
+            settling: Settling::from(Instant::now()),
         }
     }
 
@@ -76,9 +72,9 @@ impl Core {
         rtt: RttTable,
         mut inbox: mpsc::Receiver<CoreMessage>,
     ) -> Result<(), ServiceError> {
-        if *self.state.rtt() != rtt {
+        if let Some(kind) = wanted_rtt(&self.state, &rtt) {
             // A refused table is a configuration error; the caller has checked its length.
-            self.propose(None, CommandKind::SetRtt(rtt), true).map_err(ServiceError::Rtt)?;
+            self.propose(None, kind, true).map_err(ServiceError::Rtt)?;
         }
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -118,38 +114,19 @@ impl Core {
             Identity::Node { node, .. } => *node,
             _ => NodeId::NONE,
         };
-        match request {
-            Request::Register { request, record } => {
-                self.detector.heard(record.id, Instant::now());
-                self.propose(Some(request), CommandKind::RegisterNode(record), true)
+        match interpret(me, request) {
+            Wish::Propose { request, kind, sync } => {
+                if let CommandKind::RegisterNode(record) = &kind {
+                    self.detector.heard(record.id, Instant::now());
+                }
+                self.propose(request, kind, sync)
             }
-            Request::Heartbeat { instance, load } => self.heartbeat(me, instance, load),
-            Request::Goodbye { instance } => {
-                let kind = CommandKind::SetState { node: me, instance, state: NodeState::Down };
-                self.propose(None, kind, true)
-            }
-            Request::ReportOccupancy { reports } => {
-                self.propose(None, CommandKind::ReportOccupancy { node: me, reports }, false)
-            }
-            Request::CreateMeeting { request, spec } => return self.create(request, &spec),
-            Request::EndMeeting { request, meeting } => {
-                self.propose(Some(request), CommandKind::EndMeeting { meeting }, true)
-            }
-            Request::GetMeeting { meeting } => return self.get(meeting),
-            Request::ReplaceOrigin { request, meeting, from_epoch, to } => self.propose(
-                Some(request),
-                CommandKind::ReplaceOrigin { meeting, from_epoch, to },
-                true,
-            ),
-            Request::Drain { request, node, on } => {
-                self.propose(Some(request), CommandKind::Drain { node, on }, true)
-            }
-            Request::Forget { request, node } => {
-                self.propose(Some(request), CommandKind::Forget { node }, true)
-            }
-            Request::Status => Ok(Reply::Status(self.state.status())),
-            // Connections turn this one into a subscription.
-            Request::Watch => {
+            Wish::Beat { instance, load } => self.heartbeat(me, instance, load),
+            Wish::Create { request, spec } => return self.create(request, &spec),
+            Wish::Get(meeting) => return get_meeting(&self.state, meeting),
+            Wish::Status => Ok(Reply::Status(self.state.status())),
+            Wish::Members(_) => return Err(Refusal::NotReplicated),
+            Wish::Watch => {
                 return Err(Refusal::Malformed("watch has its own stream".to_owned()));
             }
         }
@@ -169,30 +146,11 @@ impl Core {
         }
     }
 
-    fn get(&self, id: MeetingId) -> Response {
-        let meeting = self.state.meeting(id).ok_or(ApplyError::UnknownMeeting(id))?;
-        Ok(Reply::Meeting {
-            meeting: Box::new(meeting.clone()),
-            participants: self.state.participants(id),
-        })
-    }
-
-    /// Only what moves the replicated state a step becomes a command.
     fn heartbeat(&mut self, me: NodeId, instance: u64, load: Load) -> Result<Reply, ApplyError> {
-        let node = self.state.node(me).ok_or(ApplyError::UnknownNode(me))?;
-        if node.record.instance != instance {
-            return Err(ApplyError::InstanceReplaced { node: me });
-        }
+        let commands = beat(&self.state, me, instance, load, self.settling.due())?;
         self.detector.heard(me, Instant::now());
-        let moved = node.load.moved(load, node.record.capacity);
-        let settles = self.settle && node.placed_since_report > 0;
-        let back = matches!(node.state, NodeState::Suspect | NodeState::Down);
-        if back {
-            let kind = CommandKind::SetState { node: me, instance, state: NodeState::Online };
+        for kind in commands {
             self.propose(None, kind, false)?;
-        }
-        if moved || settles {
-            self.propose(None, CommandKind::NodeHeartbeat { node: me, instance, load }, false)?;
         }
         Ok(Reply::Done)
     }
@@ -211,13 +169,7 @@ impl Core {
         if self.state.repairs_waiting() > 0 {
             let _ = self.propose(None, CommandKind::Repair, true);
         }
-        // One beat of every node in five seconds finds `settle` set.
-        self.settle = now.saturating_duration_since(self.last_settled) >= PENDING_SETTLES;
-        if now.saturating_duration_since(self.last_settled)
-            >= PENDING_SETTLES + crate::limits::HEARTBEAT
-        {
-            self.last_settled = now;
-        }
+        self.settling.tick(now);
         self.feed.forget_old_snapshot(&self.state);
     }
 
@@ -290,9 +242,11 @@ impl Core {
     }
 }
 
-/// Milliseconds since 1970.
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+/// One meeting, and who takes part.
+pub(super) fn get_meeting(state: &State, id: MeetingId) -> Response {
+    let meeting = state.meeting(id).ok_or(ApplyError::UnknownMeeting(id))?;
+    let participants = state.participants(id);
+    Ok(Reply::Meeting { meeting: Box::new(meeting.clone()), participants })
 }
 
 /// A fresh request id.

@@ -1,6 +1,6 @@
 //! Which nodes have gone silent.
 
-use crate::limits::{DOWN_AFTER, STALL, SUSPECT_AFTER, TICK};
+use crate::limits::{DOWN_AFTER, HEARTBEAT, STALL, SUSPECT_AFTER, TICK};
 use crate::model::{Node, NodeState};
 use relay_proto::NodeId;
 use std::collections::BTreeMap;
@@ -53,6 +53,36 @@ impl Detector {
         if late > TICK + STALL {
             self.heard.values_mut().for_each(|heard| *heard = now);
         }
+    }
+}
+
+/// A node's load is written down anew this often while meetings are placed on it: until then they count as pending.
+const PENDING_SETTLES: Duration = Duration::from_secs(5);
+
+/// Says when pending loads are due.
+#[derive(Debug)]
+pub(super) struct Settling {
+    last: Instant,
+    due: bool,
+}
+
+impl Settling {
+    /// Nothing is due at `now`.
+    pub(super) fn from(now: Instant) -> Self {
+        Self { last: now, due: false }
+    }
+
+    /// One beat of every node in five seconds finds it due.
+    pub(super) fn tick(&mut self, now: Instant) {
+        let past = now.saturating_duration_since(self.last);
+        self.due = past >= PENDING_SETTLES;
+        if past >= PENDING_SETTLES + HEARTBEAT {
+            self.last = now;
+        }
+    }
+
+    pub(super) fn due(&self) -> bool {
+        self.due
     }
 }
 

@@ -1,4 +1,4 @@
-//! The topology over the network: a single-node server, and the client of nodes and operators.
+//! The topology over the network: a server of one process, one of a Raft group, and the client of nodes and operators.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -6,6 +6,8 @@
 )]
 
 mod authorise;
+mod backend;
+mod checksum;
 mod client;
 mod connection;
 mod core;
@@ -13,6 +15,8 @@ mod detector;
 mod feed;
 mod frames;
 mod identity;
+mod interpret;
+mod raft;
 mod random;
 mod registration;
 mod session;
@@ -24,6 +28,7 @@ mod view;
 
 pub use client::{CallError, ClientConfig, TopologyClient};
 pub use identity::{Identity, IdentityError};
+pub use raft::{Group, GroupConfig, Profile, UnknownProfile};
 pub use registration::Registration;
 pub use single::{Service, ServiceConfig, ServiceError, serve};
 pub use store::StoreError;

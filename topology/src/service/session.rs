@@ -50,8 +50,8 @@ async fn watch(
     send.finish()?;
     let mut builder = ViewBuilder::default();
     loop {
-        let item =
-            timeout(WATCH_SILENCE_MAX, receive::<WatchItem>(&mut recv, FRAME_BYTES_MAX)).await??;
+        let item = receive::<WatchItem>(&mut recv, FRAME_BYTES_MAX);
+        let item = timeout(shared.silence_max(), item).await??;
         let whole = matches!(item, WatchItem::SnapshotEnd { .. });
         let mut outcome = Ok(false);
         shared.view.send_if_modified(|view| {
@@ -132,7 +132,8 @@ async fn heartbeats(
         let load = *shared.load.borrow();
         let beat = encode(&Request::Heartbeat { instance: record.instance, load })?;
         match timeout(WATCH_SILENCE_MAX, exchange(connection, &beat)).await?? {
-            Ok(_) => {}
+            // Without a leader there is nobody to hear it; whether this member is of use is for the watch to say.
+            Ok(_) | Err(Refusal::Unavailable) => {}
             Err(Refusal::Apply(ApplyError::UnknownNode(_))) => return Ok(()),
             Err(Refusal::Apply(ApplyError::InstanceReplaced { node })) => {
                 tracing::error!(

@@ -1,13 +1,14 @@
 //! The single-node topology service.
 
 use super::TlsIdentity;
+use super::backend::Backend;
 use super::connection::{CLOSE_STOPPING, serve_connection};
 use super::core::{Core, CoreMessage};
 use super::store::{Store, StoreError};
 use super::tls::{TlsError, server_config};
 use crate::limits::{CONNECTIONS_MAX, CORE_QUEUE};
 use crate::model::{ApplyError, RttTable};
-use crate::protocol::FrameError;
+use crate::protocol::{ALPN, FrameError};
 use quinn::{Endpoint, EndpointConfig, TokioRuntime};
 use std::future::Future;
 use std::io;
@@ -71,7 +72,7 @@ impl Service {
     /// # Errors
     /// What is wrong with certificate, state directory or socket.
     pub async fn start(config: ServiceConfig, socket: UdpSocket) -> Result<Self, ServiceError> {
-        let tls = server_config(&config.identity)?;
+        let tls = server_config(&config.identity, &[ALPN])?;
         let dir = config.state_dir.clone();
         let opened = tokio::task::spawn_blocking(move || Store::open(&dir)).await;
         let (store, state) = opened.map_err(|e| ServiceError::Stopped(e.to_string()))??;
@@ -153,6 +154,10 @@ async fn accept(endpoint: Endpoint, trust_domain: Arc<str>, core: mpsc::Sender<C
             incoming.refuse();
             continue;
         }
-        tokio::spawn(serve_connection(incoming, trust_domain.clone(), core.clone()));
+        tokio::spawn(serve_connection(
+            incoming,
+            trust_domain.clone(),
+            Backend::Single(core.clone()),
+        ));
     }
 }

@@ -30,6 +30,16 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
+    /// A member's log or snapshot cannot be trusted, or not be opened.
+    #[error(
+        "{} cannot be used ({what}): if it is damaged, remove this member, empty its state directory, and take it in anew", path.display()
+    )]
+    Unusable {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// A value does not fit the format.
     #[error("cannot be encoded: {0}")]
     Encode(String),
@@ -66,6 +76,11 @@ impl Store {
     pub(super) fn open(dir: &Path) -> Result<(Self, State), StoreError> {
         std::fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
         let lock = take_lock(&dir.join("lock"))?;
+        let member = dir.join("raft.redb");
+        if member.try_exists().map_err(StoreError::io(&member))? {
+            let what = "it is the log of a member of a group, and --single was given".to_owned();
+            return Err(StoreError::Unusable { path: member, what });
+        }
         let (snapshot, log_path) = (dir.join("state.snapshot"), dir.join("commands.log"));
         let exists = snapshot.try_exists().map_err(StoreError::io(&snapshot))?;
         let (cluster, mut state) = if exists {
@@ -151,7 +166,7 @@ impl Store {
     }
 }
 
-fn take_lock(path: &Path) -> Result<File, StoreError> {
+pub(super) fn take_lock(path: &Path) -> Result<File, StoreError> {
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)

@@ -7,6 +7,7 @@
 //! ```
 //! Numbers are little endian; the checksum is CRC-32 (IEEE 802.3).
 
+use super::checksum::crc32;
 use super::store::StoreError;
 use crate::limits::{RECORD_BYTES_MAX, SNAPSHOT_BYTES_MAX};
 use crate::model::{Command, State};
@@ -23,26 +24,6 @@ const RECORD_HEADER: usize = 4 + 4;
 
 fn config() -> impl bincode::config::Config {
     bincode::config::standard()
-}
-
-/// CRC-32 of each single byte, reflected polynomial 0xedb88320.
-const CRC_TABLE: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let (mut crc, mut bit) = (byte as u32, 0);
-        while bit < 8 {
-            crc = crc >> 1 ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
-            bit += 1;
-        }
-        table[byte] = crc;
-        byte += 1;
-    }
-    table
-};
-
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| crc >> 8 ^ CRC_TABLE[usize::from(crc as u8 ^ byte)])
 }
 
 /// One record of the log.
@@ -158,14 +139,4 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     std::fs::rename(&beside, path).map_err(StoreError::io(path))?;
     let dir = path.parent().unwrap_or(Path::new("."));
     File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_checksum_is_the_well_known_one() {
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
-    }
 }

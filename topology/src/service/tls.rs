@@ -4,7 +4,7 @@ use super::TlsIdentity;
 use super::identity::Identity;
 use crate::limits::STREAMS_PER_CONNECTION;
 use crate::protocol::ALPN;
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use relay_proto::transport::verifier::ServerVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -68,7 +68,10 @@ fn transport() -> quinn::TransportConfig {
     transport
 }
 
-pub(super) fn server_config(identity: &TlsIdentity) -> Result<quinn::ServerConfig, TlsError> {
+pub(super) fn server_config(
+    identity: &TlsIdentity,
+    protocols: &[&[u8]],
+) -> Result<quinn::ServerConfig, TlsError> {
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(identity.roots()?), provider())
             .build()
@@ -77,7 +80,7 @@ pub(super) fn server_config(identity: &TlsIdentity) -> Result<quinn::ServerConfi
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(verifier)
         .with_single_cert(identity.cert_chain.clone(), identity.key.clone_key())?;
-    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
     let quic = QuicServerConfig::try_from(tls).map_err(|e| TlsError::Verifier(e.to_string()))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(quic));
     config.transport_config(Arc::new(transport()));
@@ -92,6 +95,15 @@ pub fn client_config(
     identity: &TlsIdentity,
     trust_domain: &str,
 ) -> Result<quinn::ClientConfig, TlsError> {
+    client_config_for(identity, trust_domain, ALPN)
+}
+
+/// The same for another protocol between the same sides.
+pub(super) fn client_config_for(
+    identity: &TlsIdentity,
+    trust_domain: &str,
+    protocol: &[u8],
+) -> Result<quinn::ClientConfig, TlsError> {
     let trust_domain = trust_domain.to_owned();
     let verifier = ServerVerifier::new(Arc::new(identity.roots()?), move |cert| {
         topology_only(cert, &trust_domain)
@@ -101,7 +113,7 @@ pub fn client_config(
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_auth_cert(identity.cert_chain.clone(), identity.key.clone_key())?;
-    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.alpn_protocols = vec![protocol.to_vec()];
     let quic = QuicClientConfig::try_from(tls).map_err(|e| TlsError::Verifier(e.to_string()))?;
     let mut config = quinn::ClientConfig::new(Arc::new(quic));
     config.transport_config(Arc::new(transport()));
@@ -115,4 +127,16 @@ fn topology_only(cert: &CertificateDer<'_>, trust_domain: &str) -> Result<(), St
         Ok(other) => Err(format!("{other} is not a topology service")),
         Err(e) => Err(e.to_string()),
     }
+}
+
+/// The certificate of the other side of a connection.
+pub(super) fn peer_certificate(connection: &quinn::Connection) -> Option<CertificateDer<'static>> {
+    let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    chain.first().cloned()
+}
+
+/// Which protocol the handshake agreed on.
+pub(super) fn protocol_of(connection: &quinn::Connection) -> Option<Vec<u8>> {
+    let data = connection.handshake_data()?.downcast::<HandshakeData>().ok()?;
+    data.protocol
 }

@@ -11,6 +11,8 @@
 #[cfg(feature = "service")]
 mod cluster;
 #[cfg(feature = "service")]
+mod group;
+#[cfg(feature = "service")]
 mod hostile;
 mod model;
 mod placement;
