@@ -122,6 +122,13 @@ pub const PEER_REDIAL: Duration = Duration::from_millis(100);
 /// With several addresses a client gives up on one after this long: a handshake needs a round trip, 300 ms at most.
 pub const CONNECT_TIMEOUT_EACH: Duration = Duration::from_millis(1_500);
 
+/// A connection on which nothing comes for this long is dead.
+pub const PEER_SILENCE_MAX: Duration = Duration::from_millis(4_000);
+
+/// With several addresses a client gives a silent connection up earlier: it must be heard by a leader again, over another
+/// member, before it counts as suspect (2 s).
+pub const PEER_SILENCE_EACH: Duration = Duration::from_millis(1_400);
+
 /// With several addresses a client leaves a member whose watch is silent for this long: two keep-alives and a half.
 pub const WATCH_SILENCE_EACH: Duration = Duration::from_millis(2_500);
 

@@ -5,14 +5,14 @@ use super::core::request_id;
 use super::random::random_u64;
 use super::registration::Registration;
 use super::session::{self, SessionError, exchange};
-use super::tls::{TlsError, client_config};
+use super::tls::{TlsError, client_config_for};
 use super::view::TopologyView;
 use crate::limits::{
-    CALL_TIMEOUT, CONNECT_TIMEOUT, CONNECT_TIMEOUT_EACH, RECONNECT_MAX, RECONNECT_MIN,
-    REQUEST_BYTES_MAX, WATCH_SILENCE_EACH, WATCH_SILENCE_MAX,
+    CALL_TIMEOUT, CONNECT_TIMEOUT, CONNECT_TIMEOUT_EACH, PEER_SILENCE_EACH, PEER_SILENCE_MAX,
+    RECONNECT_MAX, RECONNECT_MIN, REQUEST_BYTES_MAX, WATCH_SILENCE_EACH, WATCH_SILENCE_MAX,
 };
 use crate::model::{Load, Meeting, MeetingSpec, Node, NodeRecord, Reply, RequestId};
-use crate::protocol::{FrameError, HEADER_BYTES, Refusal, Request, Response, encode};
+use crate::protocol::{ALPN, FrameError, HEADER_BYTES, Refusal, Request, Response, encode};
 use quinn::{Connection, ConnectionError, Endpoint, VarInt};
 use relay_proto::MeetingId;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -117,7 +117,9 @@ impl TopologyClient {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        let tls = client_config(&config.identity, &config.trust_domain)?;
+        let several = config.addrs.len() > 1;
+        let idle = if several { PEER_SILENCE_EACH } else { PEER_SILENCE_MAX };
+        let tls = client_config_for(&config.identity, &config.trust_domain, ALPN, idle)?;
         let mut endpoint = Endpoint::client(SocketAddr::new(any, 0))?;
         endpoint.set_default_client_config(tls);
         let shared = Arc::new(Shared {

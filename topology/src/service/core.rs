@@ -17,7 +17,7 @@ use crate::model::{
 };
 use crate::protocol::{Refusal, Request, Response};
 use relay_proto::{MeetingId, NodeId};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// What connections ask the core.

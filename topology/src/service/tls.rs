@@ -2,7 +2,7 @@
 
 use super::TlsIdentity;
 use super::identity::Identity;
-use crate::limits::STREAMS_PER_CONNECTION;
+use crate::limits::{PEER_SILENCE_MAX, STREAMS_PER_CONNECTION};
 use crate::protocol::ALPN;
 use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use relay_proto::transport::verifier::ServerVerifier;
@@ -56,12 +56,13 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Both sides notice a dead peer in 4 s: four watch keep-alives.
-fn transport() -> quinn::TransportConfig {
+/// A peer that is silent for `idle` is dead: the shorter time of both sides counts. Something is sent four times in it.
+fn transport(idle: Duration) -> quinn::TransportConfig {
+    let idle_ms = quinn::VarInt::from_u32(idle.as_millis() as u32);
     let mut transport = quinn::TransportConfig::default();
     transport
-        .max_idle_timeout(Some(quinn::IdleTimeout::from(quinn::VarInt::from_u32(4_000))))
-        .keep_alive_interval(Some(Duration::from_secs(1)))
+        .max_idle_timeout(Some(quinn::IdleTimeout::from(idle_ms)))
+        .keep_alive_interval(Some(idle / 4))
         .max_concurrent_bidi_streams(STREAMS_PER_CONNECTION.into())
         .max_concurrent_uni_streams(0u32.into())
         .datagram_receive_buffer_size(None);
@@ -83,7 +84,7 @@ pub(super) fn server_config(
     tls.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
     let quic = QuicServerConfig::try_from(tls).map_err(|e| TlsError::Verifier(e.to_string()))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(quic));
-    config.transport_config(Arc::new(transport()));
+    config.transport_config(Arc::new(transport(PEER_SILENCE_MAX)));
     Ok(config)
 }
 
@@ -95,14 +96,15 @@ pub fn client_config(
     identity: &TlsIdentity,
     trust_domain: &str,
 ) -> Result<quinn::ClientConfig, TlsError> {
-    client_config_for(identity, trust_domain, ALPN)
+    client_config_for(identity, trust_domain, ALPN, PEER_SILENCE_MAX)
 }
 
-/// The same for another protocol between the same sides.
+/// The same for another protocol between the same sides, or for an end that gives up earlier.
 pub(super) fn client_config_for(
     identity: &TlsIdentity,
     trust_domain: &str,
     protocol: &[u8],
+    idle: Duration,
 ) -> Result<quinn::ClientConfig, TlsError> {
     let trust_domain = trust_domain.to_owned();
     let verifier = ServerVerifier::new(Arc::new(identity.roots()?), move |cert| {
@@ -116,7 +118,7 @@ pub(super) fn client_config_for(
     tls.alpn_protocols = vec![protocol.to_vec()];
     let quic = QuicClientConfig::try_from(tls).map_err(|e| TlsError::Verifier(e.to_string()))?;
     let mut config = quinn::ClientConfig::new(Arc::new(quic));
-    config.transport_config(Arc::new(transport()));
+    config.transport_config(Arc::new(transport(idle)));
     Ok(config)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::cluster::{Ca, DOMAIN, PATIENCE, bind, until};
 use crate::world::{near, record, region};
+use relay_proto::NodeId;
 use std::net::SocketAddr;
 use topology::model::*;
 use topology::protocol::*;
@@ -167,8 +168,11 @@ async fn a_dead_leader_is_replaced_and_nothing_acknowledged_is_lost() {
     let node = three.origin(1, "eu", 0).await;
     let before = node.create_meeting(near("eu")).await.unwrap();
     let dead = three.leader().await;
-    three.seats[dead].group = None;
+    three.seats[dead].stop().await;
     let other = three.client("operator/o", (dead + 1) % 3);
+    // Whoever was connected to the dead one finds another before anybody gives it up for dead.
+    let online = |v: &TopologyView| v.node(NodeId(1)).is_some_and(|n| n.state == NodeState::Online);
+    until(&other, |v| v.live && online(v)).await;
     let request = Request::CreateMeeting {
         request: TopologyClient::request_id().unwrap(),
         spec: near("eu"),

@@ -11,7 +11,7 @@ use super::records::{damaged, seal, unseal};
 use super::types::{Entry, LogId, Vote};
 use openraft::entry::RaftEntry;
 use redb::{
-    Builder, Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+    Builder, Database, Durability, ReadableDatabase, ReadableTable, TableDefinition,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -69,8 +69,9 @@ impl LogFile {
     }
 
     /// The same over any bytes.
+    #[cfg(test)]
     pub(super) fn over(
-        backend: impl StorageBackend,
+        backend: impl redb::StorageBackend,
         fresh_id: u64,
     ) -> io::Result<(Self, u64, Content)> {
         Self::read(Builder::new().create_with_backend(backend).map_err(io::Error::other)?, fresh_id)
@@ -123,10 +124,10 @@ fn apply(
             Ok(())
         }
         Change::Truncate { from } => {
-            entries.retain_in(from.., |_, _| false).map_err(io::Error::other)
+            entries.retain_in::<u64, _>(*from.., |_, _| false).map_err(io::Error::other)
         }
         Change::Purge(upto) => {
-            entries.retain_in(..=upto.index, |_, _| false).map_err(io::Error::other)?;
+            entries.retain_in::<u64, _>(..=upto.index, |_, _| false).map_err(io::Error::other)?;
             put(meta, PURGED, upto)
         }
     }

@@ -60,7 +60,7 @@ impl Replica {
     pub(super) async fn init(&self, others: &[SocketAddr]) -> Response {
         let known = self.status();
         if !known.members.is_empty() {
-            let there = |address| known.members.iter().any(|m| m.address == *address);
+            let there = |address: &SocketAddr| known.members.iter().any(|m| m.address == *address);
             return match others.iter().find(|address| !there(*address)) {
                 None => self.told(),
                 Some(missing) => Err(refused(format!(

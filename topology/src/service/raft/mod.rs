@@ -19,6 +19,8 @@ mod profile;
 mod records;
 mod replica;
 mod serve;
+#[cfg(test)]
+mod sim;
 mod snapshot;
 mod types;
 mod wire;

@@ -2,7 +2,7 @@
 
 use super::types::Member;
 use super::wire::{ALPN, Answer, Ask, Envelope, answer, mismatch, send};
-use crate::limits::{CONNECT_TIMEOUT, PEER_REDIAL};
+use crate::limits::{CONNECT_TIMEOUT, PEER_REDIAL, PEER_SILENCE_MAX};
 use crate::service::identity::Identity;
 use crate::service::tls::{self, TlsError, peer_certificate};
 use crate::service::TlsIdentity;
@@ -54,7 +54,7 @@ impl Peers {
         identity: &TlsIdentity,
         trust_domain: &str,
     ) -> Result<Self, TlsError> {
-        let tls = tls::client_config_for(identity, trust_domain, ALPN)?;
+        let tls = tls::client_config_for(identity, trust_domain, ALPN, PEER_SILENCE_MAX)?;
         let dialer = Dialer { endpoint, tls, trust_domain: trust_domain.into() };
         Ok(Self { me, dialer, known: Mutex::default() })
     }

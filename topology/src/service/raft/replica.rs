@@ -18,6 +18,7 @@ use crate::service::detector::{Detector, Settling};
 use crate::service::interpret::{Wish, beat, interpret, unix_ms};
 use crate::service::random::random_u64;
 use openraft::async_runtime::WatchReceiver;
+use openraft::Instant as _;
 use openraft::raft::ReadPolicy;
 use openraft::{RaftMetrics, ServerState};
 use relay_proto::{MeetingId, NodeId};

@@ -63,6 +63,14 @@ impl Platter {
         Handle { platter: self.clone(), life: self.lock().life }
     }
 
+    /// Another disk with the same bytes.
+    pub(super) fn copy(&self) -> Self {
+        let state = self.lock();
+        let bytes = state.durable.clone();
+        let copy = State { seen: bytes.clone(), durable: bytes, ..State::default() };
+        Self(Arc::new(Mutex::new(copy)))
+    }
+
     /// The power goes now: each unsynced write is there, is not, or is torn.
     pub(super) fn cut_power(&self, dice: &mut Dice) {
         self.lock().cut_power(dice);

@@ -58,7 +58,8 @@ async fn fault(world: &mut World, shown: &mut Shown, damaged: &mut Option<u64>) 
                 world.crash(id).await;
                 shown.crashes += 1;
             }
-            for id in world.ids().filter(|id| Some(*id) != *damaged) {
+            let away = *damaged;
+            for id in world.ids().filter(|id| Some(*id) != away) {
                 boot(world, id, false, shown, damaged).await;
             }
         }
