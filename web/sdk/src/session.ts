@@ -2,7 +2,7 @@ import { MeshError } from "./errors";
 import type { ServerMessage } from "./generated/ServerMessage";
 import { JOIN_TIMEOUT_MS, type JoinOptions } from "./options";
 import type { Peer } from "./peer";
-import { SIGNAL_VERSION, Signalling, type OpenSocket, type ServerMessageOf, type SignallingHandlers } from "./signalling";
+import { SIGNAL_VERSION, Signalling, refusal, type OpenSocket, type ServerMessageOf, type SignallingHandlers } from "./signalling";
 
 /** One stay at one edge: a signalling socket and a peer. */
 export interface Session {
@@ -44,7 +44,7 @@ export async function openSession(
     if (signal?.aborted) throw left();
     const [first, sdp] = await Promise.all([line, peer.offer(), ready]);
     if (!first.signalling.isOpen) line = open();
-    const { signalling, release } = await line;
+    const { signalling, release, refused } = await line;
     if (signal?.aborted) throw left();
     const { token, name } = options;
     const publish = peer.publishLines();
@@ -55,6 +55,8 @@ export async function openSession(
       timeoutMs,
     );
     await peer.accept(joined.sdp);
+    const refusal = refused();
+    if (refusal) throw refusal;
     return { url, signalling, peer, joined, release };
   } catch (cause) {
     peer.close();
@@ -77,6 +79,8 @@ function left(): MeshError {
 interface Line {
   readonly signalling: Signalling;
   release(): void;
+  /** Why the edge has closed it meanwhile. */
+  refused(): MeshError | undefined;
 }
 
 async function openLine(
@@ -87,9 +91,15 @@ async function openLine(
 ): Promise<Line> {
   const held: ServerMessage[] = [];
   let released = false;
+  // A refusal right after the answer, such as a block that the edge did not know of, is the end and no lost connection.
+  let refused: MeshError | undefined;
   const holding: SignallingHandlers = {
-    message: (message) => (released ? handlers.message(message) : void held.push(message)),
-    closed: (error) => (released ? handlers.closed(error) : undefined),
+    message: (message) => {
+      if (released) return handlers.message(message);
+      if (message.type === "error" && message.fatal) refused ??= refusal(message);
+      held.push(message);
+    },
+    closed: (error) => (released ? handlers.closed(error) : void (refused ??= error)),
     // The one thing that is told before the answer.
     waiting: () => handlers.waiting?.(),
   };
@@ -97,7 +107,7 @@ async function openLine(
   const release = (): void => {
     released = true;
     for (const message of held.splice(0)) handlers.message(message);
-    if (!signalling.isOpen) handlers.closed(new MeshError("network", "The connection to the meeting server was lost."));
+    if (!signalling.isOpen) handlers.closed(refused ?? new MeshError("network", "The connection to the meeting server was lost."));
   };
-  return { signalling, release };
+  return { signalling, release, refused: () => refused };
 }

@@ -295,6 +295,21 @@ describe("being removed", () => {
   });
 });
 
+describe("being turned away right after the answer", () => {
+  it("is the end with its reason, and no lost connection", async () => {
+    const world = new World();
+    const answer = world.answer.bind(world);
+    world.answer = (socket = world.socket) => {
+      answer(socket);
+      socket.tell({ type: "error", code: "forbidden", message: "a host has removed you from the meeting", fatal: true });
+      socket.onclose?.({} as CloseEvent);
+    };
+    await expect(world.join()).rejects.toMatchObject({ code: "forbidden" });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(world.sockets.length).toBe(1);
+  });
+});
+
 describe("a token", () => {
   it("says what it grants; one that cannot be read is the edge's matter", () => {
     expect(grantsOf(ATTENDEE)).toEqual({ publish: false, subscribe: true, chat: true, host: false });
