@@ -183,18 +183,29 @@ impl EdgeShard {
         by: ParticipantId,
         out: &mut Outbox<EdgeOutput>,
     ) {
+        let socket = self.meetings.get(key).and_then(|m| m.sockets.get(&target).copied());
+        let Some(socket) = socket else { return };
+        let message = Box::new(ServerMessage::Muted { kind: kind.into(), by: by.0 });
+        out.events.push(EdgeOutput::Send { socket, message });
+        self.set_muted(now, key, target, kind, true);
+    }
+
+    /// A source of somebody here is silent from now on, or not any more.
+    pub(super) fn set_muted(
+        &mut self,
+        now: Now,
+        key: usize,
+        participant: ParticipantId,
+        kind: TrackKind,
+        muted: bool,
+    ) {
         let Some(meeting) = self.meetings.get_mut(key) else {
             return;
         };
-        let Some(socket) = meeting.sockets.get(&target).copied() else {
-            return;
-        };
-        meeting.hub.mute(now, TrackId { participant: target, kind }, true);
-        let message = Box::new(ServerMessage::Muted { kind: kind.into(), by: by.0 });
-        out.events.push(EdgeOutput::Send { socket, message });
-        self.change_member(now, key, target, |member| match kind {
-            TrackKind::Mic => member.mic_muted = true,
-            TrackKind::Camera => member.camera_off = true,
+        meeting.hub.mute(now, TrackId { participant, kind }, muted);
+        self.change_member(now, key, participant, |member| match kind {
+            TrackKind::Mic => member.mic_muted = muted,
+            TrackKind::Camera => member.camera_off = muted,
             TrackKind::Screen => {}
         });
     }

@@ -324,21 +324,7 @@ impl EdgeShard {
             ));
             return;
         }
-        let Some(meeting) = self.meetings.get_mut(key) else {
-            return;
-        };
-        meeting.hub.mute(now, TrackId { participant, kind }, muted);
-        let Some(member) = meeting.local.get_mut(&participant) else {
-            return;
-        };
-        match kind {
-            TrackKind::Mic => member.mic_muted = muted,
-            TrackKind::Camera => member.camera_off = muted,
-            TrackKind::Screen => {}
-        }
-        let change = RosterChange::Put(member.clone());
-        self.request_change(now, key, change);
-        self.meetings.touch(key);
+        self.set_muted(now, key, participant, kind, muted);
     }
 
     /// A participant is gone: everything of theirs goes.

@@ -1,12 +1,10 @@
 //! Writing and raised hands, as clients and the origin see them.
 
 use crate::neighbour::Neighbour;
-use crate::world::{MEETING, ORIGIN, World, relay_addr};
-use edge_sfu::shard::EdgeCommand;
+use crate::world::{MEETING, World};
 use edge_sfu::signal::{ClientMessage, ErrorCode, ServerMessage};
 use relay_proto::ParticipantId;
 use relay_proto::control::{Body, ChatMessage, ChatPost, RosterChange};
-use sfu_core::relay::NodeAddress;
 use std::time::Duration;
 
 const ROUND_TRIP: Duration = Duration::from_millis(40);
@@ -14,10 +12,7 @@ const ROUND_TRIP: Duration = Duration::from_millis(40);
 /// Publishers (who may write) and attendees (who may not), and an origin that answers when it is told to.
 fn meeting(publishers: usize, attendees: usize) -> World {
     let mut world = World::new();
-    world.neighbour = Some(Neighbour::new(world.now));
-    let origin =
-        NodeAddress { node: ORIGIN, region: "here".into(), relay: vec![relay_addr(ORIGIN)] };
-    world.command(EdgeCommand::Nodes(vec![origin]));
+    world.meets(Neighbour::new(world.now));
     world.gather(publishers, attendees);
     world.run(Duration::from_secs(1));
     origin_knows_all(&mut world);

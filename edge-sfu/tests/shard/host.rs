@@ -1,7 +1,7 @@
 //! What hosts do, the door, and large rosters, as clients and the origin see them.
 
 use crate::neighbour::Neighbour;
-use crate::world::{MEETING, ORIGIN, World, relay_addr};
+use crate::world::{MEETING, ORIGIN, World};
 use edge_sfu::shard::{EdgeCommand, SocketId};
 use edge_sfu::signal::{
     ClientMessage, ErrorCode, HostActionJson, MemberRoleJson, ServerMessage, TrackKindJson,
@@ -9,7 +9,6 @@ use edge_sfu::signal::{
 use relay_proto::ParticipantId;
 use relay_proto::control::{Body, Member, RosterChange};
 use relay_proto::roles::{Barrier, HostAction, HostRefusal, Knocker, MemberRole, Settings};
-use sfu_core::relay::NodeAddress;
 use std::time::Duration;
 
 const ROUND_TRIP: Duration = Duration::from_millis(40);
@@ -17,10 +16,7 @@ const ROUND_TRIP: Duration = Duration::from_millis(40);
 /// An owner who is host, then panelists, then attendees; and an origin that answers when it is told to.
 fn meeting(panelists: usize, attendees: usize) -> World {
     let mut world = World::new();
-    world.neighbour = Some(Neighbour::new(world.now));
-    let origin =
-        NodeAddress { node: ORIGIN, region: "here".into(), relay: vec![relay_addr(ORIGIN)] };
-    world.command(EdgeCommand::Nodes(vec![origin]));
+    world.meets(Neighbour::new(world.now));
     world.join_as(MEETING, true, |join| join.owner = true);
     world.gather(panelists, attendees);
     world.run(Duration::from_secs(1));
@@ -353,10 +349,7 @@ fn joins_are_held_until_the_origin_has_said_how_the_meeting_is_set() {
     let mut world = World::new();
     let mut origin = Neighbour::new(world.now);
     origin.silent = true;
-    world.neighbour = Some(origin);
-    let address =
-        NodeAddress { node: ORIGIN, region: "here".into(), relay: vec![relay_addr(ORIGIN)] };
-    world.command(EdgeCommand::Nodes(vec![address]));
+    world.meets(origin);
     let first = world.join(MEETING, true);
     world.placed(MEETING);
     world.run(Duration::from_millis(500));
@@ -384,10 +377,7 @@ fn an_origin_that_does_not_answer_holds_joins_for_a_second_only() {
     let mut world = World::new();
     let mut origin = Neighbour::new(world.now);
     origin.silent = true;
-    world.neighbour = Some(origin);
-    let address =
-        NodeAddress { node: ORIGIN, region: "here".into(), relay: vec![relay_addr(ORIGIN)] };
-    world.command(EdgeCommand::Nodes(vec![address]));
+    world.meets(origin);
     let index = world.join(MEETING, true);
     world.placed(MEETING);
     world.run(Duration::from_millis(990));

@@ -14,6 +14,7 @@ use relay_proto::{
     Epoch, Links, LinksConfig, Machine, MeetingId, NodeId, NodeName, Now, NtpTime, Outbox,
     Progress, ShardInput, Socket,
 };
+use sfu_core::relay::NodeAddress;
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -101,6 +102,14 @@ impl World {
             up: Vec::new(),
             checked: now.mono,
         }
+    }
+
+    /// The origin there is, whose address the edge knows.
+    pub(crate) fn meets(&mut self, origin: Neighbour) {
+        self.neighbour = Some(origin);
+        let relay = vec![relay_addr(ORIGIN)];
+        let address = NodeAddress { node: ORIGIN, region: "here".into(), relay };
+        self.command(EdgeCommand::Nodes(vec![address]));
     }
 
     pub(crate) fn command(&mut self, command: EdgeCommand) {
